@@ -1,0 +1,53 @@
+"""The few exceptions below the edge. ``http/problems.py`` maps each problem to its status and text."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Problem(Enum):
+    """What a client can be told is wrong; the response texts stand in ``http/problems.py`` only."""
+
+    INVALID_API_KEY = auto()
+    UNAUTHORIZED = auto()
+    INVALID_TOKEN = auto()
+    TOKEN_ADDRESS_MISMATCH = auto()
+    NO_PERMISSION = auto()
+    RATE_LIMITED = auto()
+    INVALID_ADDRESS = auto()
+    NO_SCORER = auto()
+    NO_COMMUNITY = auto()
+    INVALID_SCORER_ID = auto()
+    MISCONFIGURED_SCORER = auto()
+    NOT_FOUND = auto()
+    TOO_MANY_STAMPS = auto()
+    NO_STAMP_TO_DELETE = auto()
+    NO_CREDENTIALS = auto()
+    SEVERAL_SUBJECTS = auto()
+    SCORER_ID_MISSING = auto()
+    UNREADABLE_BODY = auto()
+    NOT_STORABLE = auto()
+    STAMP_NOT_AN_OBJECT = auto()
+    STAMP_WITHOUT_PROOF_VALUE = auto()
+    STAMP_WITHOUT_PROVIDER = auto()
+    PROVIDER_TOO_LONG = auto()
+    PROVIDER_TWICE = auto()
+    STAMP_DATE = auto()
+    BUSY = auto()
+    UNAVAILABLE = auto()
+
+
+class Refused(Exception):
+    """A request that ends with a known problem; nothing was written."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.name)
+        self.problem = problem
+
+
+class Changed(Exception):
+    """What was read is no longer so (or a claim was lost): read and decide again."""
+
+
+class VerifierDown(Exception):
+    """didkit gave no answer in time: no decision is possible, nothing was written."""

@@ -1,0 +1,83 @@
+"""Calling one operation from Python: what the cutover, the commands and the Lambda handler use.
+
+    response = call(request)                 # the fast answer; what is unexpected is raised
+    rehearsal = rehearse(request)            # reads only, before the host's own view runs
+    planned = rehearsal.decide(now)          # later, elsewhere: no lock, no write, no count
+    planned.status, planned.body, planned.rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLResolver, get_resolver
+
+from ..operations import context
+
+URLCONF = "scorer_fast.urls"
+Rows = Mapping[str, list[dict[str, Any]]]
+
+
+def _resolver() -> URLResolver:
+    return get_resolver(URLCONF)
+
+
+def call(request: HttpRequest) -> HttpResponse:
+    """The fast path's answer to ``request``; raises what it did not expect.
+
+    While it runs and after it raised, :func:`commit_attempted` tells whether a COMMIT was sent:
+    then the outcome is unknown and nobody else may answer the request.
+    """
+    match = _resolver().resolve(request.path_info)
+    with context.serving(request):
+        return match.func(request, *match.args, **match.kwargs)
+
+
+def commit_attempted(request: HttpRequest) -> bool:
+    """Whether serving ``request`` got as far as sending a COMMIT (or an autocommitted write)."""
+    return context.commit_attempted(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the fast path would have answered and written.
+
+    ``rows``: per table the rows that would be there afterwards, within what the request touches.
+    ``read_rows()``: the same tables and the same extent, as the database has them now.
+    ``volatile``: None, or why rows cannot be compared.
+    """
+
+    status: int
+    body: bytes
+    rows: Rows
+    read_rows: Callable[[], Rows]
+
+
+class Rehearsal:
+    """A request whose reads are taken and whose decision is still open."""
+
+    def __init__(self, request: HttpRequest, reads: context.Rehearsing) -> None:
+        self._request = request
+        self._reads = reads
+
+    def decide(self, now: datetime) -> Planned:
+        """Decide on the rows read earlier, as at ``now``; touches no row, counts nothing, stores nothing."""
+        match = _resolver().resolve(self._request.path_info)
+        with context.deciding(self._request, self._reads, now) as deciding:
+            response = match.func(self._request, *match.args, **match.kwargs)
+        return Planned(response.status_code, response.content, deciding.rows(), deciding.read_rows)
+
+
+def rehearse(request: HttpRequest) -> Rehearsal:
+    """Take the reads that deciding needs; rate limits, analytics and key migration are left alone."""
+    match = _resolver().resolve(request.path_info)
+    with context.reading(request) as reads:
+        try:
+            match.func(request, *match.args, **match.kwargs)
+        except context.ReadTaken:
+            pass
+    return Rehearsal(request, reads)
