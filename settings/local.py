@@ -1,0 +1,32 @@
+"""Local runs: the embedded PostgreSQL unless DATABASE_URL names another server, a cache in memory unless
+REDIS_URL names one. Nothing here is secret; production.py is for servers that others reach."""
+
+import os
+
+from settings import env
+from settings.base import *  # noqa: F403
+from settings.base import cache, database
+from settings.embedded_postgres import EmbeddedPostgres
+
+DEBUG = env.flag("DEBUG", True)
+SECRET_KEY = env.text("SECRET_KEY", "local-secret-key-for-this-machine-alone-0123456789")
+ALLOWED_HOSTS = ["*"]
+
+DATABASES = {
+    "default": database(
+        os.environ.get("DATABASE_URL") or EmbeddedPostgres().url(),
+        CONN_MAX_AGE=env.number("CONN_MAX_AGE", 600),  # seconds
+        CONN_HEALTH_CHECKS=True,
+    ),
+}
+
+CACHES = cache(env.text("REDIS_URL"))
+if not env.text("REDIS_URL"):
+    # django-ratelimit wants a cache that all processes share; one local process is all there is.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+
+CERAMIC_CACHE_SCORER_ID = env.text("CERAMIC_CACHE_SCORER_ID", "1")
+CGRANTS_API_TOKEN = env.text("CGRANTS_API_TOKEN", "local-internal-token")
+HUMAN_POINTS_ENABLED = env.flag("HUMAN_POINTS_ENABLED", True)
+FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")
+FF_MULTI_NULLIFIER = env.text("FF_MULTI_NULLIFIER", "on")
