@@ -1,10 +1,12 @@
 """Accounts, their API keys and communities, and what a community shows and counts of its own."""
 
 import hashlib
+import re
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.crypto import constant_time_compare
 from rest_framework_api_key.models import AbstractAPIKey, BaseAPIKeyManager
@@ -13,6 +15,8 @@ from api.fields import EthAddressField
 from api.scorer_weighted.models import Scorer
 
 SHA256_PREFIX = "sha256$"
+RATE = re.compile(r"\d+/\d*[smhd]")
+RATE_FIELDS = ("rate_limit", "analysis_rate_limit", "embed_rate_limit")
 
 
 def hash_key_sha256(key: str) -> str:
@@ -67,7 +71,7 @@ class AccountAPIKey(AbstractAPIKey):
         max_length=20,
         null=True,
         blank=True,
-        default="",
+        default="125/15m",
         help_text="Requests per time through the embedded widget, such as 125/15m; empty: none set.",
     )
     hashed_key_sha256 = models.CharField(max_length=71, null=True, blank=True, editable=False)
@@ -75,6 +79,16 @@ class AccountAPIKey(AbstractAPIKey):
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "API key"
         verbose_name_plural = "API keys"
+
+    def clean(self) -> None:
+        super().clean()
+        errors = {
+            name: "Enter a count and a time, such as 125/15m (s, m, h or d)."
+            for name in RATE_FIELDS
+            if (rate := getattr(self, name)) and not RATE.fullmatch(rate)
+        }
+        if errors:
+            raise ValidationError(errors)
 
     def is_valid(self, key: str) -> bool:
         """Whether `key` is this key. Fills in its SHA-256; `hashed_key` stays: the host reads it too."""

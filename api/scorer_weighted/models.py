@@ -1,9 +1,25 @@
 """Scorers: what each stamp of a community is worth, and how much makes a person."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
+
+
+def check_weights(weights: Any) -> str | None:
+    """What is wrong with the weights, or None: an object of finite numbers, plain or as strings."""
+    if not isinstance(weights, dict):
+        return "Enter an object: a weight for each provider."
+    for provider, weight in weights.items():
+        try:
+            if isinstance(weight, bool) or not isinstance(weight, (str, int, float)):
+                raise InvalidOperation
+            if not Decimal(weight).is_finite():
+                raise InvalidOperation
+        except InvalidOperation:
+            return f"The weight of {provider} must be a number, or a number as a string."
+    return None
 
 
 class Scorer(models.Model):
@@ -47,6 +63,10 @@ class WeightedScorer(Scorer):
     def __str__(self) -> str:
         return f"Weighted scorer #{self.pk}, threshold {self.threshold}"
 
+    def clean(self) -> None:
+        if (problem := check_weights(self.weights)) is not None:
+            raise ValidationError({"weights": problem})
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.type = Scorer.Type.WEIGHTED
         super().save(*args, **kwargs)
@@ -70,6 +90,10 @@ class BinaryWeightedScorer(Scorer):
 
     def __str__(self) -> str:
         return f"Binary weighted scorer #{self.pk}, threshold {self.threshold}"
+
+    def clean(self) -> None:
+        if (problem := check_weights(self.weights)) is not None:
+            raise ValidationError({"weights": problem})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.type = Scorer.Type.WEIGHTED_BINARY

@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                     "embed_rate_limit",
                     models.CharField(
                         blank=True,
-                        default="",
+                        default="125/15m",
                         help_text="Requests per time through the embedded widget, such as 125/15m; empty: none set.",
                         max_length=20,
                         null=True,
