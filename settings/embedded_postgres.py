@@ -199,7 +199,9 @@ class EmbeddedPostgres:
         except KeyError:
             pass
         try:
-            subprocess.run(["useradd", "--system", "--no-create-home", SERVER_USER], check=True, capture_output=True)
+            subprocess.run(
+                ["useradd", "--system", "--no-create-home", SERVER_USER], check=True, capture_output=True
+            )
             return pwd.getpwnam(SERVER_USER)
         except (OSError, KeyError, subprocess.CalledProcessError) as error:
             raise EmbeddedPostgresError(
@@ -287,7 +289,9 @@ class EmbeddedPostgres:
         self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), *limits, "-o", arguments, "start")
         if live := self._live():
             return live
-        raise EmbeddedPostgresError(f"The server on {self.data} started but does not answer; {self._log_hint()}")
+        raise EmbeddedPostgresError(
+            f"The server on {self.data} started but does not answer; {self._log_hint()}"
+        )
 
     def _run(self, program: str, *arguments: str, given: str = "") -> None:
         """Runs one of PostgreSQL's programs as the server's user."""
@@ -300,7 +304,14 @@ class EmbeddedPostgres:
             source.write(given)
             source.seek(0)
             done = subprocess.run(
-                command, stdin=source, stdout=output, stderr=output, cwd="/", env=environment, check=False, **as_owner
+                command,
+                stdin=source,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=environment,
+                check=False,
+                **as_owner,
             )
             if done.returncode != 0:
                 output.seek(0)

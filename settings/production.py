@@ -18,7 +18,9 @@ if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters.")
 if signing_key := env.text("JWT_SIGNING_KEY"):
     NINJA_JWT = {"SIGNING_KEY": signing_key}
-CGRANTS_API_TOKEN = env.required("CGRANTS_API_TOKEN", "the secret that internal callers send as Authorization")
+CGRANTS_API_TOKEN = env.required(
+    "CGRANTS_API_TOKEN", "the secret that internal callers send as Authorization"
+)
 CERAMIC_CACHE_SCORER_ID = env.required("CERAMIC_CACHE_SCORER_ID", "the id of the stamp cache's community")
 TRUSTED_IAM_ISSUERS = env.required_words("TRUSTED_IAM_ISSUERS", "the DIDs whose stamps count, by commas")
 ALLOWED_HOSTS = env.required_words("ALLOWED_HOSTS", "the host names that are served, by commas")
@@ -33,7 +35,9 @@ def _server(url: str) -> dict[str, Any]:
     if not size:
         return database(url, CONN_MAX_AGE=env.number("CONN_MAX_AGE", 600), CONN_HEALTH_CHECKS=True, **cursors)
     if django.VERSION < (5, 1) or importlib.util.find_spec("psycopg_pool") is None:
-        raise ImproperlyConfigured("DB_POOL needs Django 5.1 or later and psycopg with its pool (psycopg[pool]).")
+        raise ImproperlyConfigured(
+            "DB_POOL needs Django 5.1 or later and psycopg with its pool (psycopg[pool])."
+        )
     pool = {"min_size": min(2, size), "max_size": size, "timeout": env.number("DB_POOL_TIMEOUT", 5)}
     # Beside a pool Django wants CONN_MAX_AGE 0: it is the pool that keeps connections.
     return database(url, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, OPTIONS={"pool": pool}, **cursors)

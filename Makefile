@@ -1,0 +1,81 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON := .venv/bin/python
+PORT ?= 8000
+WORKERS ?= 1
+THREADS ?= 8
+JOBS ?= 2
+CASES ?= tests/contract/golden
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## what one can do here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/.complete ## the virtual environment with every pinned dependency
+
+# Remade when it is broken (a moved folder, a Python that went away), filled anew when a pin changes.
+.venv/.complete: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c '' 2>/dev/null || { python=$$(.ci/python) && "$$python" -m venv --clear .venv; }
+	@echo "Installing the pinned dependencies (once) …"
+	@$(PYTHON) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+.PHONY: run
+run: setup ## the server on PORT (8000), with a database of its own and demo data
+	@$(PYTHON) manage.py migrate --verbosity 0
+	@$(PYTHON) manage.py seed_demo --port $(PORT)
+	@DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-settings.local} exec $(PYTHON) -m gunicorn settings.wsgi \
+		--bind 127.0.0.1:$(PORT) --worker-class gthread --workers $(WORKERS) --threads $(THREADS)
+
+.PHONY: test
+test: setup ## every test (ARGS="-k word" for some, JOBS=1 for one process)
+	@$(PYTHON) -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: lint
+lint: setup ## style, types, migrations and Django's own checks
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	DJANGO_SETTINGS_MODULE=settings.test $(PYTHON) manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=settings.test $(PYTHON) manage.py check --fail-level WARNING
+
+.PHONY: check
+check: lint test ## lint, then every test
+
+.PHONY: format
+format: setup ## rewrites the source as lint wants it
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+.PHONY: parity
+parity: setup ## the recorded cases of CASES (K=word, V=1 all differences, LEGACY=1 the host's answers)
+	@$(PYTHON) tests/contract/parity.py "$(CASES)" $(if $(K),-k "$(K)") $(if $(V),-v) $(if $(LEGACY),--legacy)
+
+.PHONY: bench
+bench: setup ## latency and throughput beside the floor and the baseline, into bench/results.json
+	@$(PYTHON) -m bench $(ARGS)
+
+.PHONY: matrix
+matrix: setup ## the suite on every supported Django, Python, driver and django-ninja
+	@$(PYTHON) -m nox $(ARGS)
+
+.PHONY: db-start
+db-start: setup ## starts the embedded PostgreSQL
+	@$(PYTHON) -m settings.embedded_postgres start
+
+.PHONY: db-stop
+db-stop: ## stops the embedded PostgreSQL
+	@if [ -d .postgres ] && [ -x $(PYTHON) ]; then $(PYTHON) -m settings.embedded_postgres stop; fi
+
+.PHONY: db-reset
+db-reset: setup ## stops it and removes its data
+	@$(PYTHON) -m settings.embedded_postgres reset
+
+.PHONY: clean
+clean: db-stop ## removes what was made here: environment, database, caches
+	rm -rf .venv .postgres .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info staticfiles
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
