@@ -6,6 +6,7 @@ A property never caches: ``override_settings`` and a changed setting are seen by
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,22 @@ OWN: dict[str, Any] = {
     "ENFORCE_READ_SCORES": True,  # False: a key with read_scores false may read, as on the host
     "ENFORCE_TOKEN_ADDRESS": True,  # False: a token reads any address, as on the host
     "PBKDF2_FAILURES_PER_MINUTE": 10,  # wrong secrets per key prefix and process that may cost a PBKDF2 run
+    # -- taking over from the host: flags
+    "KILL": False,  # True, or a list of operation ids and groups: the host answers, whatever the flags say
+    "MODES": {},  # mode of an operation without a row in the flag table, by id or group; "*": all others
+    "SPLIT_SALT": "scorer_fast",  # part of every bucket; another salt deals all subjects anew
+    "OPT_HEADERS": {"X-Use-Fast-Scorer": ("true", "false"), "X-Use-Rust-Scorer": ("true",)},  # values heeded
+    "OPT_HEADER_ALLOWED": "all",  # who may choose by header: "all", "internal" (with the internal token), "none"
+    "FLAGS_REFRESH_SECONDS": 1.0,  # seconds between two looks at the flag tables
+    "FLAGS_INLINE": False,  # True: no thread, the request looks when the last look is that old (tests, Lambda)
+    # -- taking over from the host: when the fast path fails
+    "CIRCUIT_FAILURES": 5,  # unexpected exceptions of one operation in a process that open its circuit; 0: never
+    "CIRCUIT_WINDOW_SECONDS": 60.0,  # seconds in which they are counted
+    "CIRCUIT_COOLDOWN_SECONDS": 30.0,  # seconds the host answers before one request tries again
+    # -- taking over from the host: under ASGI
+    "ASGI_THREADS": 8,  # threads per process that serve the fast path, each with a connection of its own
+    "ASGI_QUEUE": 64,  # requests that may wait for a thread; beyond it the host's own view answers
+    "ASGI_CONN_MAX_AGE": 60,  # seconds such a connection lives where the host's CONN_MAX_AGE is 0; None: for ever
 }
 
 
@@ -164,6 +181,64 @@ class Conf:
     @property
     def pbkdf2_failures_per_minute(self) -> int:
         return int(own("PBKDF2_FAILURES_PER_MINUTE"))
+
+    # ---- taking over from the host
+
+    @property
+    def kill(self) -> bool | str | Collection[str]:
+        return own("KILL")
+
+    @property
+    def modes(self) -> Mapping[str, str]:
+        """Mode by operation id, group or ``"*"``, for operations that have no row in the flag table."""
+        return own("MODES") or {}
+
+    @property
+    def split_salt(self) -> str:
+        return str(own("SPLIT_SALT"))
+
+    @property
+    def opt_headers(self) -> Mapping[str, Collection[str]]:
+        """Header name to the values of it that are heeded: ``"true"`` opts in, ``"false"`` out."""
+        return own("OPT_HEADERS") or {}
+
+    @property
+    def opt_header_allowed(self) -> str:
+        return str(own("OPT_HEADER_ALLOWED"))
+
+    @property
+    def flags_refresh_seconds(self) -> float:
+        return float(own("FLAGS_REFRESH_SECONDS"))
+
+    @property
+    def flags_inline(self) -> bool:
+        """Whether requests look at the flags themselves; always where nothing may run in the background."""
+        return bool(own("FLAGS_INLINE")) or not self.background
+
+    @property
+    def circuit_failures(self) -> int:
+        return int(own("CIRCUIT_FAILURES"))
+
+    @property
+    def circuit_window_seconds(self) -> float:
+        return float(own("CIRCUIT_WINDOW_SECONDS"))
+
+    @property
+    def circuit_cooldown_seconds(self) -> float:
+        return float(own("CIRCUIT_COOLDOWN_SECONDS"))
+
+    @property
+    def asgi_threads(self) -> int:
+        return max(int(own("ASGI_THREADS")), 1)
+
+    @property
+    def asgi_queue(self) -> int:
+        return max(int(own("ASGI_QUEUE")), 0)
+
+    @property
+    def asgi_conn_max_age(self) -> float | None:
+        age = own("ASGI_CONN_MAX_AGE")
+        return None if age is None else float(age)
 
 
 conf = Conf()
