@@ -42,6 +42,34 @@ OWN: dict[str, Any] = {
     "ASGI_THREADS": 8,  # threads per process that serve the fast path, each with a connection of its own
     "ASGI_QUEUE": 64,  # requests that may wait for a thread; beyond it the host's own view answers
     "ASGI_CONN_MAX_AGE": 60,  # seconds such a connection lives where the host's CONN_MAX_AGE is 0; None: for ever
+    # -- shadow, figures and guard
+    "SHADOW_SAMPLE": 1.0,  # share of an operation's requests that shadow looks at, 0 to 1
+    "SHADOW_AA": False,  # True: shadow asks the host twice (operations that only read) and measures its noise
+    "SHADOW_QUEUE": 200,  # requests per process waiting to be compared; more are dropped and counted
+    "SHADOW_DEADLINE_SECONDS": 10.0,  # seconds after the host's answer by which a comparison is done, or dropped
+    "SHADOW_READ_TIMEOUT_SECONDS": 2.0,  # seconds the reads before and after the host's view may take
+    "SHADOW_SAMPLES_PER_GROUP": 20,  # redacted examples kept per group of mismatches
+    "SHADOW_GROUPS_PER_OPERATION": 200,  # groups of mismatches kept per operation; further paths count as "other"
+    "KEEP_MISMATCHES_DAYS": 30,  # days a group of mismatches is kept after it was last seen
+    "KEEP_FIGURES_DAYS": 7,  # days latency figures and shadow counts are kept
+    "FIGURES_FLUSH_SECONDS": 5.0,  # seconds between a process adding its figures to the database's
+    "GUARD": {},  # limits of the guard, over the defaults of GUARD_DEFAULTS; {"OPERATIONS": {id: {...}}} for one
+}
+
+GUARD_DEFAULTS: dict[str, Any] = {
+    "INTERVAL_SECONDS": 30.0,  # seconds between two judgements by the workers; 0: only by command
+    "DRY_RUN": False,  # True: judge and log, latch nothing
+    "WINDOW_SECONDS": 600,  # how far back the fast path's figures count
+    "BASELINE_SECONDS": 86_400,  # how far back the host's count, where the window has too few of them
+    "MIN_SAMPLE": 200,  # requests of the fast path, and of the host, below which nothing is judged
+    "ERROR_POINTS": 0.1,  # percentage points the fast path's error rate may be above the host's; None: not judged
+    "ERROR_PERCENT": None,  # percent the error rate may be, whatever the host's is; None: not judged
+    "P95_RATIO": 1.0,  # the fast path's p95 over the host's; None: not judged
+    "P95_ABOVE_MS": None,  # milliseconds the fast path's p95 may be above the host's; None: not judged
+    "P95_MS": None,  # milliseconds the p95 may be, whatever the host's is; None: not judged
+    "MISMATCHES": 0,  # real mismatches that may be seen within the window below; None: not judged
+    "MISMATCH_WINDOW_SECONDS": 3600,
+    "LATCH_SHADOW": True,  # False: a mismatch is reported, but an operation that is only shadowed is not latched
 }
 
 
@@ -239,6 +267,54 @@ class Conf:
     def asgi_conn_max_age(self) -> float | None:
         age = own("ASGI_CONN_MAX_AGE")
         return None if age is None else float(age)
+
+    # ---- shadow, figures and guard, in SCORER_FAST
+
+    @property
+    def shadow_sample(self) -> float:
+        return float(own("SHADOW_SAMPLE"))
+
+    @property
+    def shadow_aa(self) -> bool:
+        return bool(own("SHADOW_AA"))
+
+    @property
+    def shadow_queue(self) -> int:
+        return int(own("SHADOW_QUEUE"))
+
+    @property
+    def shadow_deadline_seconds(self) -> float:
+        return float(own("SHADOW_DEADLINE_SECONDS"))
+
+    @property
+    def shadow_read_timeout_seconds(self) -> float:
+        return float(own("SHADOW_READ_TIMEOUT_SECONDS"))
+
+    @property
+    def shadow_samples_per_group(self) -> int:
+        return int(own("SHADOW_SAMPLES_PER_GROUP"))
+
+    @property
+    def shadow_groups_per_operation(self) -> int:
+        return int(own("SHADOW_GROUPS_PER_OPERATION"))
+
+    @property
+    def keep_mismatches_days(self) -> float:
+        return float(own("KEEP_MISMATCHES_DAYS"))
+
+    @property
+    def keep_figures_days(self) -> float:
+        return float(own("KEEP_FIGURES_DAYS"))
+
+    @property
+    def figures_flush_seconds(self) -> float:
+        return float(own("FIGURES_FLUSH_SECONDS"))
+
+    def guard_limits(self, operation_id: str | None = None) -> dict[str, Any]:
+        """The guard's limits: GUARD over GUARD_DEFAULTS, and over both what GUARD says of one operation."""
+        given = {key: value for key, value in own("GUARD").items() if key != "OPERATIONS"}
+        one = own("GUARD").get("OPERATIONS", {}).get(operation_id, {}) if operation_id else {}
+        return {**GUARD_DEFAULTS, **given, **one}
 
 
 conf = Conf()
