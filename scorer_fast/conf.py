@@ -31,17 +31,19 @@ OWN: dict[str, Any] = {
     "MODES": {},  # mode of an operation without a row in the flag table, by id or group; "*": all others
     "SPLIT_SALT": "scorer_fast",  # part of every bucket; another salt deals all subjects anew
     "OPT_HEADERS": {"X-Use-Fast-Scorer": ("true", "false"), "X-Use-Rust-Scorer": ("true",)},  # values heeded
-    "OPT_HEADER_ALLOWED": "all",  # who may choose by header: "all", "internal" (with the internal token), "none"
+    "OPT_HEADER_ALLOWED": "all",  # who may: "all", "internal" (callers with the internal token), "none"
     "FLAGS_REFRESH_SECONDS": 1.0,  # seconds between two looks at the flag tables
-    "FLAGS_INLINE": False,  # True: no thread, the request looks when the last look is that old (tests, Lambda)
+    "FLAGS_INLINE": False,  # True: no thread; a request looks when the last look is that old
     # -- taking over from the host: when the fast path fails
-    "CIRCUIT_FAILURES": 5,  # unexpected exceptions of one operation in a process that open its circuit; 0: never
+    "CIRCUIT_FAILURES": 5,  # unexpected exceptions of an operation that open its circuit; 0: never
     "CIRCUIT_WINDOW_SECONDS": 60.0,  # seconds in which they are counted
     "CIRCUIT_COOLDOWN_SECONDS": 30.0,  # seconds the host answers before one request tries again
     # -- taking over from the host: under ASGI
     "ASGI_THREADS": 8,  # threads per process that serve the fast path, each with a connection of its own
     "ASGI_QUEUE": 64,  # requests that may wait for a thread; beyond it the host's own view answers
-    "ASGI_CONN_MAX_AGE": 60,  # seconds such a connection lives where the host's CONN_MAX_AGE is 0; None: for ever
+    "ASGI_CONN_MAX_AGE": 60,  # seconds of such a connection where CONN_MAX_AGE is 0; None: no limit
+    # -- taking over from the host: figures
+    "MEASURE_LEGACY": False,  # True: operations in mode legacy are measured too
     # -- shadow, figures and guard
     "SHADOW_SAMPLE": 1.0,  # share of an operation's requests that shadow looks at, 0 to 1
     "SHADOW_AA": False,  # True: shadow asks the host twice (operations that only read) and measures its noise
@@ -262,6 +264,10 @@ class Conf:
     @property
     def asgi_queue(self) -> int:
         return max(int(own("ASGI_QUEUE")), 0)
+
+    @property
+    def measure_legacy(self) -> bool:
+        return bool(own("MEASURE_LEGACY"))
 
     @property
     def asgi_conn_max_age(self) -> float | None:
