@@ -48,14 +48,14 @@ OWN: dict[str, Any] = {
     "SHADOW_SAMPLE": 1.0,  # share of an operation's requests that shadow looks at, 0 to 1
     "SHADOW_AA": False,  # True: shadow asks the host twice (operations that only read) and measures its noise
     "SHADOW_QUEUE": 200,  # requests per process waiting to be compared; more are dropped and counted
-    "SHADOW_DEADLINE_SECONDS": 10.0,  # seconds after the host's answer by which a comparison is done, or dropped
+    "SHADOW_DEADLINE_SECONDS": 10.0,  # seconds after the host's answer to compare in; then it is dropped
     "SHADOW_READ_TIMEOUT_SECONDS": 2.0,  # seconds the reads before and after the host's view may take
     "SHADOW_SAMPLES_PER_GROUP": 20,  # redacted examples kept per group of mismatches
-    "SHADOW_GROUPS_PER_OPERATION": 200,  # groups of mismatches kept per operation; further paths count as "other"
+    "SHADOW_GROUPS_PER_OPERATION": 200,  # groups kept per operation; further paths count as "other"
     "KEEP_MISMATCHES_DAYS": 30,  # days a group of mismatches is kept after it was last seen
     "KEEP_FIGURES_DAYS": 7,  # days latency figures and shadow counts are kept
     "FIGURES_FLUSH_SECONDS": 5.0,  # seconds between a process adding its figures to the database's
-    "GUARD": {},  # limits of the guard, over the defaults of GUARD_DEFAULTS; {"OPERATIONS": {id: {...}}} for one
+    "GUARD": {},  # limits over GUARD_DEFAULTS; those of one operation under "OPERATIONS", by its id
 }
 
 GUARD_DEFAULTS: dict[str, Any] = {
@@ -64,14 +64,14 @@ GUARD_DEFAULTS: dict[str, Any] = {
     "WINDOW_SECONDS": 600,  # how far back the fast path's figures count
     "BASELINE_SECONDS": 86_400,  # how far back the host's count, where the window has too few of them
     "MIN_SAMPLE": 200,  # requests of the fast path, and of the host, below which nothing is judged
-    "ERROR_POINTS": 0.1,  # percentage points the fast path's error rate may be above the host's; None: not judged
+    "ERROR_POINTS": 0.1,  # percentage points the error rate may be above the host's; None: not judged
     "ERROR_PERCENT": None,  # percent the error rate may be, whatever the host's is; None: not judged
     "P95_RATIO": 1.0,  # the fast path's p95 over the host's; None: not judged
     "P95_ABOVE_MS": None,  # milliseconds the fast path's p95 may be above the host's; None: not judged
     "P95_MS": None,  # milliseconds the p95 may be, whatever the host's is; None: not judged
     "MISMATCHES": 0,  # real mismatches that may be seen within the window below; None: not judged
     "MISMATCH_WINDOW_SECONDS": 3600,
-    "LATCH_SHADOW": True,  # False: a mismatch is reported, but an operation that is only shadowed is not latched
+    "LATCH_SHADOW": True,  # False: what is only shadowed is reported, not latched
 }
 
 
