@@ -3,6 +3,7 @@ REDIS_URL names one. Nothing here is secret; production.py is for servers that o
 
 import os
 
+from api import demo_issuer
 from settings import env
 from settings.base import *  # noqa: F403
 from settings.base import cache, database
@@ -26,6 +27,7 @@ if not env.text("REDIS_URL"):
     SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 CERAMIC_CACHE_SCORER_ID = env.text("CERAMIC_CACHE_SCORER_ID", "1")
+TRUSTED_IAM_ISSUERS = env.words("TRUSTED_IAM_ISSUERS", tuple(demo_issuer.ISSUERS.values()))
 CGRANTS_API_TOKEN = env.text("CGRANTS_API_TOKEN", "local-internal-token")
 HUMAN_POINTS_ENABLED = env.flag("HUMAN_POINTS_ENABLED", True)
 FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")

@@ -2,6 +2,7 @@
 
 import os
 
+from api import demo_issuer
 from settings.local import *  # noqa: F403
 from settings.local import DATABASES
 
@@ -23,7 +24,7 @@ SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 CERAMIC_CACHE_SCORER_ID = "1"
 CGRANTS_API_TOKEN = "test-internal-token"
-TRUSTED_IAM_ISSUERS: list[str] = []
+TRUSTED_IAM_ISSUERS = list(demo_issuer.ISSUERS.values())
 MAX_BULK_CACHE_SIZE = 100
 HUMAN_POINTS_ENABLED = False
 HUMAN_POINTS_START_TIMESTAMP = 0

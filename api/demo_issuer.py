@@ -1,0 +1,202 @@
+"""Signs stamps as an issuer of this repository's own, for demo data, tests and benchmarks.
+
+Both keys stand here for everyone to read: settings.local and settings.test trust them, a server that others
+reach must not.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import islice
+from typing import Any, Literal
+
+Proof = Literal["eip712", "ed25519"]
+
+ISSUERS: dict[Proof, str] = {
+    "eip712": "did:ethr:0xc686685b70777e5e1c5f878c2b26b806ddb5f9f1",
+    "ed25519": "did:key:z6MkvurnCUs93M1vWvn7iswA4A2awpkxMu9mSEP2ivRXEE4j",
+}
+_KEYS: dict[Proof, str] = {
+    "eip712": json.dumps(
+        {
+            "kty": "EC",
+            "crv": "secp256k1",
+            "x": "64EcUeJDbteAdelQZKctOp9wvu9y8yVP267wlFZPidk",
+            "y": "X58YqB6vRmCNFe7L_ApSt3Zo5I9qGHBcMYzhKVqlQlg",
+            "d": "OxU-CYsPC_W0iZaMouysu6AKEetIDHXLRDGH7qZ6a8E",
+        }
+    ),
+    "ed25519": json.dumps(
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": "9ItdzPPoesjB6SOR5Yx_2aKHdfpFAjEyzy9B2nbVAVQ",
+            "d": "1q6bfPSSRrd_JcHlL9WtDj7NRwTF3eaH7AfGl3L8gxY",
+        }
+    ),
+}
+TEXT = "https://schema.org/Text"
+BATCH = 1000  # signatures that wait at once
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an issuer says of an address. Without `nullifiers` and `hash` it gets a nullifier of its own;
+    dates that are text are taken as they stand."""
+
+    address: str
+    provider: str
+    nullifiers: list[str] | None = None
+    hash: str | None = None
+    issued: datetime | str | None = None
+    expires: datetime | str | None = None
+    proof: Proof = "eip712"
+
+
+def issuer_did(proof: Proof = "eip712") -> str:
+    return ISSUERS[proof]
+
+
+def sign_credential(
+    address: str,
+    provider: str,
+    *,
+    nullifiers: list[str] | None = None,
+    hash: str | None = None,
+    issued: datetime | str | None = None,
+    expires: datetime | str | None = None,
+    proof: Proof = "eip712",
+) -> dict[str, Any]:
+    """One signed credential, as the stamp cache stores it; valid for 90 days unless `expires` says more."""
+    return sign_credentials([Claim(address, provider, nullifiers, hash, issued, expires, proof)])[0]
+
+
+def sign_credentials(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+    """The credentials in the order of the claims. About two thousand a second on one core."""
+    remaining = iter(claims)
+    signed: list[dict[str, Any]] = []
+    while some := list(islice(remaining, BATCH)):
+        signed += asyncio.run_coroutine_threadsafe(_sign_all(some), _loop()).result()
+    return signed
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    # Never closed: didkit's threads outlive a call, and a loop gone under them ends the interpreter.
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="demo-issuer", daemon=True).start()
+    return loop
+
+
+async def _sign_all(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+    import didkit
+
+    texts = await asyncio.gather(
+        *(
+            didkit.issue_credential(json.dumps(_unsigned(claim)), _options(claim), _KEYS[claim.proof])
+            for claim in claims
+        )
+    )
+    return [json.loads(text) for text in texts]
+
+
+def _written(when: datetime | str | None, default: timedelta) -> str:
+    if isinstance(when, str):
+        return when
+    moment = datetime.now(UTC) + default if when is None else when.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _marks(claim: Claim) -> dict[str, Any]:
+    """`hash` or `nullifiers` of the subject."""
+    if claim.hash is not None:
+        return {"hash": claim.hash}
+    if claim.nullifiers is not None:
+        return {"nullifiers": claim.nullifiers}
+    return {"nullifiers": [f"v0.0.0:{claim.provider}:{claim.address.lower()}"]}
+
+
+def _unsigned(claim: Claim) -> dict[str, Any]:
+    marks = _marks(claim)
+    contexts = ["https://www.w3.org/2018/credentials/v1"]
+    terms: dict[str, Any] = {"provider": TEXT}
+    if claim.proof == "eip712":
+        contexts.append("https://w3id.org/vc/status-list/2021/v1")
+    if "hash" in marks:
+        terms["hash"] = TEXT
+    else:
+        terms["nullifiers"] = {"@container": "@list", "@type": TEXT}
+        if claim.proof == "ed25519":  # signed over its JSON-LD, which wants every term to have a name
+            terms["nullifiers"]["@id"] = "https://schema.org/identifier"
+    return {
+        "@context": contexts,
+        "type": ["VerifiableCredential"],
+        "credentialSubject": {
+            "id": f"did:pkh:eip155:1:{claim.address}",
+            # The two formats differ here: the older one has a list.
+            "@context": terms if claim.proof == "eip712" else [terms],
+            **marks,
+            "provider": claim.provider,
+        },
+        "issuer": ISSUERS[claim.proof],
+        "issuanceDate": _written(claim.issued, timedelta(0)),
+        "expirationDate": _written(claim.expires, timedelta(days=90)),
+    }
+
+
+def _options(claim: Claim) -> str:
+    did = ISSUERS[claim.proof]
+    if claim.proof == "ed25519":
+        method = f"{did}#{did.removeprefix('did:key:')}"
+        return json.dumps(
+            {"type": "Ed25519Signature2018", "proofPurpose": "assertionMethod", "verificationMethod": method}
+        )
+    return json.dumps(
+        {
+            "type": "EthereumEip712Signature2021",
+            "proofPurpose": "assertionMethod",
+            "verificationMethod": f"{did}#controller",
+            "eip712Domain": {
+                "domain": {"name": "VerifiableCredential"},
+                "primaryType": "Document",
+                "types": _types("hash" if claim.hash is not None else "nullifiers"),
+            },
+        }
+    )
+
+
+@cache
+def _types(mark: str) -> dict[str, list[dict[str, str]]]:
+    """The EIP-712 types of a stamp whose subject has `mark`."""
+    of_context, of_subject = ("string", "string") if mark == "hash" else ("NullifiersContext", "string[]")
+    types = {
+        "@context": {mark: of_context, "provider": "string"},
+        "CredentialSubject": {"@context": "@context", mark: of_subject, "id": "string", "provider": "string"},
+        "Document": {
+            "@context": "string[]",
+            "credentialSubject": "CredentialSubject",
+            "expirationDate": "string",
+            "issuanceDate": "string",
+            "issuer": "string",
+            "proof": "Proof",
+            "type": "string[]",
+        },
+        "EIP712Domain": {"name": "string"},
+        "Proof": {
+            "@context": "string",
+            "created": "string",
+            "proofPurpose": "string",
+            "type": "string",
+            "verificationMethod": "string",
+        },
+    }
+    if mark == "nullifiers":
+        types["NullifiersContext"] = {"@container": "string", "@type": "string"}
+    return {
+        name: [{"name": field, "type": kind} for field, kind in fields.items()]
+        for name, fields in types.items()
+    }
