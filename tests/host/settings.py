@@ -1,4 +1,4 @@
-"""The host with `scorer_fast` installed by its two lines; every operation stays `legacy` until a flag says more."""
+"""The host with `scorer_fast` installed by its two lines; operations are `legacy` until a flag says more."""
 
 from tests.host.plain_settings import *  # noqa: F403
 from tests.host.plain_settings import INSTALLED_APPS, MIDDLEWARE

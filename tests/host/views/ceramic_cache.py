@@ -23,7 +23,7 @@ signed_in = AccessToken()
 @router.post("/stamps/bulk", response={201: schemas.StampsAndScore}, auth=signed_in)
 def cache_add_stamps(request: HttpRequest, payload: list[schemas.CacheStampIn]) -> Any:
     _check_count(payload)
-    return 201, async_to_sync(_cache_add_stamps)(request.auth, payload)
+    return async_to_sync(_cache_add_stamps)(request.auth, payload)
 
 
 async def _cache_add_stamps(address: str, payload: list[schemas.CacheStampIn]) -> dict[str, Any]:
@@ -75,7 +75,8 @@ async def _cache_get_score(address: str, alternate_scorer_id: int | None) -> dic
     if community is None:
         raise HttpError(
             404,
-            "Community matching the configured scorer id does not exist! This is probably a misconfiguration!",
+            "Community matching the configured scorer id does not exist! "
+            "This is probably a misconfiguration!",
         )
     stored = await Score.objects.filter(passport__address=address, passport__community_id=scorer_id).afirst()
     if stored and (stored.expiration_date is None or stored.expiration_date > datetime.now(UTC)):
