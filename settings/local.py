@@ -4,7 +4,7 @@ REDIS_URL names one. Nothing here is secret; production.py is for servers that o
 import os
 
 from api import demo_issuer
-from settings import env
+from settings import env, logs
 from settings.base import *  # noqa: F403
 from settings.base import cache, database
 from settings.embedded_postgres import EmbeddedPostgres
@@ -32,3 +32,5 @@ CGRANTS_API_TOKEN = env.text("CGRANTS_API_TOKEN", "local-internal-token")
 HUMAN_POINTS_ENABLED = env.flag("HUMAN_POINTS_ENABLED", True)
 FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")
 FF_MULTI_NULLIFIER = env.text("FF_MULTI_NULLIFIER", "on")
+
+LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"), env.text("LOG_FORMAT", "plain"))

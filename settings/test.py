@@ -19,6 +19,7 @@ DATABASES["default"]["OPTIONS"] = {
     "options": "-c synchronous_commit=off",
 }
 
+LOGGING: dict[str, object] = {}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 

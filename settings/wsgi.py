@@ -1,6 +1,12 @@
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from whitenoise import WhiteNoise
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
 application = get_wsgi_application()
+# The admin's files. Around the application rather than as middleware: an ASGI server would pay for a
+# synchronous middleware with a thread per request.
+if settings.STATIC_ROOT.is_dir():
+    application = WhiteNoise(application, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)

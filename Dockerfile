@@ -1,0 +1,26 @@
+# The server alone, with settings.production: see docs/development.md for the variables it needs.
+FROM python:3.12-slim
+
+ENV DJANGO_SETTINGS_MODULE=settings.production \
+    PIP_NO_CACHE_DIR=1 \
+    PYTHONUNBUFFERED=1
+
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin scorer
+WORKDIR /app
+COPY requirements.txt ./
+RUN pip install --requirement requirements.txt
+COPY manage.py ./
+COPY settings settings
+COPY api api
+COPY scorer_fast scorer_fast
+RUN python -m compileall -q api scorer_fast settings \
+    && SECRET_KEY=used-while-the-image-is-built-only-0123456789 CGRANTS_API_TOKEN=build \
+       CERAMIC_CACHE_SCORER_ID=1 TRUSTED_IAM_ISSUERS=build ALLOWED_HOSTS=build \
+       DATABASE_URL=postgres://build@localhost/build REDIS_URL=redis://localhost/0 \
+       python manage.py collectstatic --noinput --verbosity 0
+
+USER scorer
+EXPOSE 8000
+# WEB_CONCURRENCY sets the number of workers, GUNICORN_CMD_ARGS whatever else.
+CMD ["gunicorn", "settings.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
+     "--threads", "8", "--worker-tmp-dir", "/dev/shm"]

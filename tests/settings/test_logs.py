@@ -1,0 +1,34 @@
+"""Log lines as collectors read them."""
+
+import json
+import logging
+import sys
+
+from settings.logs import JsonFormatter
+
+
+def test_a_line_is_one_json_object_with_what_came_through_extra() -> None:
+    logger = logging.getLogger("scorer_fast.request")
+    record = logger.makeRecord(
+        logger.name, logging.INFO, "file.py", 1, "scored %s", ("0xä",), None, extra={"status": 200, "at": {1}}
+    )
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    found = json.loads(line)
+    assert found.pop("time").endswith("+00:00")
+    assert found == {
+        "level": "INFO",
+        "logger": "scorer_fast.request",
+        "message": "scored 0xä",
+        "status": 200,
+        "at": "{1}",
+    }
+
+
+def test_a_traceback_comes_along() -> None:
+    try:
+        raise ValueError("why")
+    except ValueError:
+        record = logging.LogRecord("name", logging.ERROR, "file.py", 1, "failed", None, sys.exc_info())
+    found = json.loads(JsonFormatter().format(record))
+    assert found["exception"].splitlines()[-1] == "ValueError: why"
