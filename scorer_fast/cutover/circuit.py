@@ -1,0 +1,102 @@
+"""A circuit per operation and process: after a series of failures the host answers for a while.
+
+Closed: the fast path serves. Open: the host does, until the cool-down is over. Half open: one request
+tries: its success closes the circuit, its failure opens it again, after any other end the next one tries.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from enum import Enum
+
+from ..conf import conf
+
+logger = logging.getLogger(__name__)
+
+
+class Admission(Enum):
+    """Whether a request may take the fast path, and what hangs on how it goes."""
+
+    REFUSED = "the host answers"
+    REGULAR = "the circuit is closed"
+    TRIAL = "this request decides whether it closes"
+
+
+class Circuit:
+    """Counts the unexpected failures of one operation; times are monotonic seconds."""
+
+    def __init__(self, operation_id: str) -> None:
+        self._operation_id = operation_id
+        self._lock = threading.Lock()
+        self._failures: deque[float] = deque()
+        self._opened_at: float | None = None
+        self._trying = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened_at is not None
+
+    def admit(self) -> Admission:
+        """Ask before each attempt; every TRIAL must be ended by one of the three methods below."""
+        if self._opened_at is None:
+            return Admission.REGULAR
+        with self._lock:
+            if self._opened_at is None:
+                return Admission.REGULAR
+            if self._trying or time.monotonic() - self._opened_at < conf.circuit_cooldown_seconds:
+                return Admission.REFUSED
+            self._trying = True
+            return Admission.TRIAL
+
+    def succeeded(self, admission: Admission) -> None:
+        # A request let in before the circuit opened may still end well: it proves nothing now.
+        if admission is not Admission.TRIAL:
+            return
+        with self._lock:
+            self._opened_at, self._trying = None, False
+            self._failures.clear()
+        logger.warning("circuit closed: %s is on the fast path again", self._operation_id)
+
+    def failed(self, admission: Admission) -> None:
+        """Count one unexpected failure; opens the circuit when there are enough in the window."""
+        now, enough = time.monotonic(), conf.circuit_failures
+        with self._lock:
+            if admission is Admission.TRIAL:
+                self._opened_at, self._trying = now, False
+                return
+            if enough <= 0 or self._opened_at is not None:
+                return
+            self._failures.append(now)
+            while now - self._failures[0] > conf.circuit_window_seconds:
+                self._failures.popleft()
+            if len(self._failures) < enough:
+                return
+            self._opened_at = now
+            self._failures.clear()
+        logger.error("circuit open: the host answers %s", self._operation_id)
+
+    def ended_otherwise(self, admission: Admission) -> None:
+        """The attempt said nothing of the fast path's health: the next request tries."""
+        if admission is Admission.TRIAL:
+            self._trying = False
+
+
+_circuits: dict[str, Circuit] = {}
+
+
+def of(operation_id: str) -> Circuit:
+    """The circuit of an operation in this process."""
+    found = _circuits.get(operation_id)
+    return found if found is not None else _circuits.setdefault(operation_id, Circuit(operation_id))
+
+
+def reset() -> None:
+    """Close every circuit and forget all failures."""
+    _circuits.clear()
+
+
+os.register_at_fork(after_in_child=reset)

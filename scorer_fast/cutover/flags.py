@@ -1,0 +1,489 @@
+"""Who answers an operation: one snapshot per process, never asked for on a request's time.
+
+Invariant: what stops the fast path is asked before anything that may choose it. From the top:
+environment variable, setting, kill switch in the database, latched rollback; then the mode; then,
+in modes split and fast, header, deny list, allow list and percentage. No snapshot known: the host.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hmac
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.db import connections, transaction
+from django.http import HttpRequest
+
+from ..conf import conf
+from ..http.catalogue import BY_ID, OPERATIONS, Operation
+from ..models.flags import Mode
+from ..sql import flags as sql
+from . import split
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENT = "SCORER_FAST_KILL"
+ALL = "all"
+_ON = frozenset({"1", "true", "yes", "on", ALL})
+_OFF = frozenset({"", "0", "false", "no", "off"})
+
+
+class Route(Enum):
+    """What one request gets."""
+
+    PLAIN = "the host, and nobody can tell that this app is there"
+    LEGACY = "the host"
+    SHADOW = "the host, and the fast path is compared with it"
+    FAST = "the fast path"
+
+
+class InvalidChange(ValueError):
+    """A change of flags that cannot be made; the text names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One operation's flag; ``buckets`` of 10,000 are the percentage, addresses are lower-case."""
+
+    mode: Mode
+    buckets: int = 0
+    allow: frozenset[str] = frozenset()
+    deny: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All flags as at one look. ``known`` is False until the first look succeeded."""
+
+    known: bool = False
+    flags: Mapping[str, Flag] = field(default_factory=dict)
+    killed: frozenset[str] = frozenset()
+    latched: frozenset[str] = frozenset()
+
+
+UNKNOWN = Snapshot()
+
+
+# ---- choosing
+
+
+def choose(operation: Operation, request: HttpRequest, snapshot: Snapshot) -> Route:
+    """Who answers ``request``; the body is read only in mode split and for lists of addresses."""
+    if not snapshot.known:
+        return Route.PLAIN
+    flag = snapshot.flags.get(operation.id) or by_setting(operation)
+    if flag.mode is Mode.LEGACY:
+        return Route.PLAIN
+    if operation.id in stopped() or operation.id in snapshot.killed or operation.id in snapshot.latched:
+        return Route.LEGACY
+    if flag.mode is Mode.SHADOW:
+        return Route.SHADOW
+    opted = _opted(request)
+    if opted is not None:
+        return Route.FAST if opted else Route.LEGACY
+    if flag.allow or flag.deny:
+        address = split.address(operation, request)
+        if address in flag.deny:
+            return Route.LEGACY
+        if address in flag.allow:
+            return Route.FAST
+    if flag.mode is Mode.FAST or flag.buckets >= split.BUCKETS:
+        return Route.FAST
+    if flag.buckets <= 0:
+        return Route.LEGACY
+    bucket = split.bucket(conf.split_salt, operation.group, split.subject(operation, request))
+    return Route.FAST if bucket < flag.buckets else Route.LEGACY
+
+
+_LEGACY = Flag(Mode.LEGACY)
+
+
+def by_setting(operation: Operation) -> Flag:
+    """The flag of an operation that has no row: ``SCORER_FAST["MODES"]``, else legacy."""
+    modes = conf.modes
+    if not modes:
+        return _LEGACY
+    mode = modes.get(operation.id) or modes.get(operation.group) or modes.get("*")
+    return Flag(Mode(mode)) if mode in Mode.values else _LEGACY
+
+
+def _opted(request: HttpRequest) -> bool | None:
+    """What a header asks for; None when none does, or its sender may not."""
+    for name, heeded in conf.opt_headers.items():
+        given = request.headers.get(name)
+        if given is None:
+            continue
+        word = given.strip().lower()
+        if word in heeded and word in ("true", "false") and _may_opt(request):
+            return word == "true"
+    return None
+
+
+def _may_opt(request: HttpRequest) -> bool:
+    allowed = conf.opt_header_allowed
+    if allowed == "internal":
+        token = conf.internal_token
+        given = request.headers.get("Authorization", "")
+        return bool(token) and hmac.compare_digest(given.encode(), token.encode())
+    return allowed == "all"
+
+
+def stopped() -> frozenset[str]:
+    """Operations that the environment variable or the setting ``KILL`` give back to the host."""
+    variable = os.environ.get(ENVIRONMENT)
+    setting = conf.kill
+    if not variable and not setting:
+        return frozenset()
+    return stopped_by_environment() | stopped_by_setting()
+
+
+def stopped_by_environment() -> frozenset[str]:
+    """Operations that the environment variable ``SCORER_FAST_KILL`` names; ``1`` names all."""
+    return _named(os.environ.get(ENVIRONMENT, ""))
+
+
+def stopped_by_setting() -> frozenset[str]:
+    """Operations that ``SCORER_FAST["KILL"]`` names; True names all."""
+    setting = conf.kill
+    if isinstance(setting, bool) or setting is None:
+        return frozenset(BY_ID) if setting else frozenset()
+    return _named(setting if isinstance(setting, str) else ",".join(map(str, setting)))
+
+
+@lru_cache(maxsize=64)
+def _named(text: str) -> frozenset[str]:
+    """The operations in a list of ids and groups. A word nobody knows stops them all: a kill switch
+    that cannot be read must not leave the fast path on."""
+    words = [word.lower() for word in re.split(r"[\s,;]+", text.strip()) if word]
+    if not words or (len(words) == 1 and words[0] in _OFF):
+        return frozenset()
+    named: set[str] = set()
+    for word in words:
+        ids = members(word)
+        if not ids:
+            if word not in _ON:
+                logger.error("kill switch names an unknown operation; all are stopped", extra={"word": word})
+            return frozenset(BY_ID)
+        named.update(ids)
+    return frozenset(named)
+
+
+def members(target: str) -> tuple[str, ...]:
+    """Ids of the operations that ``target`` (an id, a group or ``all``) stands for; none when unknown."""
+    if target == ALL:
+        return tuple(BY_ID)
+    if target in BY_ID:
+        return (target,)
+    return tuple(operation.id for operation in OPERATIONS if operation.group == target)
+
+
+# ---- the snapshot
+
+
+def _read(alias: str) -> Snapshot:
+    flags = {
+        row.operation: Flag(
+            Mode(row.mode),
+            int(row.percent * 100),
+            frozenset(row.allow.split()),
+            frozenset(row.deny.split()),
+        )
+        for row in sql.list_flags(alias)
+    }
+    killed = frozenset(id_ for row in sql.list_active_kills(alias) for id_ in members(row.target))
+    latched = frozenset(row.operation for row in sql.list_open_latches(alias))
+    return Snapshot(True, flags, killed, latched)
+
+
+class _Watch:
+    """The last known snapshot of this process, and the thread that looks for a newer one."""
+
+    def __init__(self) -> None:
+        self.snapshot = UNKNOWN
+        self.looked_at = float("-inf")  # monotonic seconds, of the last attempt
+        self.away = False
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._ending = False
+
+    def in_background(self) -> Snapshot:
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        return self.snapshot
+
+    def in_line(self) -> Snapshot:
+        alias = conf.database
+        if connections[alias].in_atomic_block:
+            # Seen from inside a transaction that may be rolled back: good for this request alone.
+            try:
+                with transaction.atomic(using=alias):
+                    return _read(alias)
+            except Exception:
+                return self.snapshot
+        if time.monotonic() - self.looked_at >= conf.flags_refresh_seconds:
+            self.look(alias)
+        return self.snapshot
+
+    def look(self, alias: str) -> None:
+        """Replace the snapshot, or keep the last known one where the store is away."""
+        self.looked_at = time.monotonic()
+        try:
+            self.snapshot = _read(alias)
+        except Exception as error:
+            if not self.away:
+                known = "the last known ones hold" if self.snapshot.known else "none known: the host answers"
+                logger.warning("flags cannot be read; %s (%s)", known, type(error).__name__)
+            self.away = True
+            return
+        if self.away:
+            logger.info("flags can be read again")
+        self.away = False
+
+    def forget_age(self) -> None:
+        self.looked_at = float("-inf")
+        self._wake.set()
+
+    def end(self, seconds: float = 2.0) -> None:
+        """End the thread for good, and wait at most ``seconds`` for it."""
+        self._ending = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="scorer-fast-flags", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ending:
+            alias = conf.database
+            self.look(alias)
+            # No connection waits idle for the next look: each worker would hold one.
+            with suppress(Exception):
+                connections[alias].close()
+            self._wake.wait(max(conf.flags_refresh_seconds, 0.05))
+            if not self._ending:
+                self._wake.clear()
+
+
+_watch = _Watch()
+_in_line = False
+
+
+def current() -> Snapshot:
+    """The flags as this process knows them; no query, unless :func:`looks_in_line`."""
+    return _watch.in_line() if looks_in_line() else _watch.in_background()
+
+
+def looks_in_line() -> bool:
+    """Whether :func:`current` may ask the database (tests, Lambda, no background threads)."""
+    return _in_line or conf.flags_inline
+
+
+def look_in_line() -> None:
+    """From now on requests of this process look themselves: its threads are frozen between requests."""
+    global _in_line
+    _in_line = True
+
+
+def reset() -> None:
+    """Forget all that this process knows, as after a fork: the next request starts anew."""
+    global _watch, _in_line
+    _watch.end()
+    _watch, _in_line = _Watch(), False
+
+
+def _after_fork() -> None:
+    global _watch
+    _watch = _Watch()  # the parent's thread and lock stayed there
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(lambda: _watch.end())  # no look may be under way while the interpreter is torn down
+
+
+def _on_setting_changed(*, setting: str, **_: Any) -> None:
+    if setting == "SCORER_FAST":
+        _watch.forget_age()
+
+
+setting_changed.connect(_on_setting_changed, dispatch_uid="scorer_fast.flags")
+
+
+# ---- changing
+
+
+def describe(row: sql.FlagRow | None) -> str:
+    """A flag as a line of the log."""
+    if row is None:
+        return Mode.LEGACY.value
+    text = f"split {row.percent:.2f} %" if row.mode == Mode.SPLIT else str(row.mode)
+    if row.allow:
+        text += f"; allow {', '.join(row.allow.split())}"
+    if row.deny:
+        text += f"; deny {', '.join(row.deny.split())}"
+    return text
+
+
+def set_mode(
+    operation_id: str,
+    mode: str,
+    percent: Decimal | float | str | None = None,
+    reason: str = "",
+    by: str = "",
+    *,
+    allow: Collection[str] | None = None,
+    deny: Collection[str] | None = None,
+) -> tuple[str, str]:
+    """Set an operation's flag and log it; what it was and what it is now.
+
+    ``percent`` (0 to 100, two decimals) is asked for by mode split alone; None keeps the split's present one.
+    ``allow`` and ``deny`` replace the lists; None keeps them.
+    """
+    if operation_id not in BY_ID:
+        raise InvalidChange(f"There is no operation {operation_id!r}. Known: {', '.join(BY_ID)}.")
+    reason, by = _reason(reason), _who(by)
+    try:
+        chosen = Mode(mode)
+    except ValueError:
+        raise InvalidChange(f"There is no mode {mode!r}. Choose one of: {', '.join(Mode.values)}.") from None
+    with transaction.atomic(using=conf.database):
+        sql.lock_flags(conf.database)
+        before = sql.get_flag(conf.database, operation_id)
+        row = sql.FlagRow(
+            operation=operation_id,
+            mode=chosen.value,
+            percent=_percent(chosen, percent, before),
+            allow=addresses(allow) if allow is not None else (before.allow if before else ""),
+            deny=addresses(deny) if deny is not None else (before.deny if before else ""),
+            updated_at=datetime.now(UTC),
+            updated_by=by,
+        )
+        was, is_ = describe(before), describe(row)
+        if before is None or was != is_:
+            sql.upsert_flag(conf.database, row)
+            _log(operation_id, was, is_, reason, by)
+    return was, is_
+
+
+def kill(target: str, *, reason: str, by: str) -> bool:
+    """Give ``target`` (an operation or ``all``) to the host; False when it already was."""
+    return _throw(target, True, reason, by)
+
+
+def release(target: str, *, reason: str, by: str) -> bool:
+    """Take back :func:`kill` of ``target``; False when it was not killed."""
+    return _throw(target, False, reason, by)
+
+
+def latch(
+    operation_id: str,
+    *,
+    rule: str,
+    value: object,
+    limit: object,
+    window: object,
+    sample: int,
+    by: str = "guard",
+) -> None:
+    """Roll an operation back to the host until a person lifts it; nothing where it is latched already.
+
+    ``value``, ``limit`` and ``window`` are kept as text, with their units.
+    """
+    row = sql.LatchRow(operation_id, rule, str(value), str(limit), str(window), sample, datetime.now(UTC))
+    alias = conf.database
+    with transaction.atomic(using=alias):
+        if sql.insert_latch(alias, row):
+            was = describe(sql.get_flag(alias, operation_id))
+            seen = f"{rule}: {value}, limit {limit}, window {window}, sample {sample}"
+            _log(operation_id, was, f"latched to legacy by {rule}", seen, _who(by))
+
+
+def lift(operation_id: str, *, reason: str, by: str) -> str:
+    """Lift an operation's latch; the rule that had set it."""
+    reason, by = _reason(reason), _who(by)
+    alias = conf.database
+    with transaction.atomic(using=alias):
+        rule = sql.lift_latch(alias, operation_id, now=datetime.now(UTC), by=by, reason=reason)
+        if rule is None:
+            raise InvalidChange(f"{operation_id} is not latched. `scorer_fast status` shows what is.")
+        _log(
+            operation_id,
+            f"latched to legacy by {rule}",
+            describe(sql.get_flag(alias, operation_id)),
+            reason,
+            by,
+        )
+    return rule
+
+
+def _throw(target: str, active: bool, reason: str, by: str) -> bool:
+    if target != ALL and target not in BY_ID:
+        raise InvalidChange(f"There is no operation {target!r}. Known: all, {', '.join(BY_ID)}.")
+    reason, by = _reason(reason), _who(by)
+    alias = conf.database
+    with transaction.atomic(using=alias):
+        thrown = sql.upsert_kill(alias, sql.KillRow(target, active, datetime.now(UTC), by, reason))
+        if thrown:
+            was, is_ = ("released", "killed") if active else ("killed", "released")
+            _log(target, was, is_, reason, by)
+    return thrown
+
+
+def _log(operation: str, was: str, is_: str, reason: str, by: str) -> None:
+    alias = conf.database
+    sql.insert_log(alias, sql.LogRow(operation, datetime.now(UTC), by, was, is_, reason))
+    _watch.forget_age()
+    transaction.on_commit(lambda: _watch.forget_age(), using=alias)
+
+
+def _reason(given: str) -> str:
+    text = (given or "").strip()
+    if not text:
+        raise InvalidChange("Every change needs a reason: say in a few words why.")
+    return text
+
+
+def _who(given: str) -> str:
+    return (given or "").strip()[:150] or "unknown"
+
+
+def _percent(mode: Mode, given: Decimal | float | str | None, before: sql.FlagRow | None) -> Decimal:
+    if mode is not Mode.SPLIT:
+        return Decimal(0)
+    if given is None:
+        if before is not None and before.mode == Mode.SPLIT:
+            return before.percent
+        raise InvalidChange("Mode split needs a percentage: 0 to 100, at most two decimals.")
+    try:
+        percent = Decimal(str(given))
+        if not 0 <= percent <= 100 or percent != percent.quantize(Decimal("0.01")):
+            raise InvalidOperation
+    except InvalidOperation:
+        raise InvalidChange(f"{given!r} is no percentage: 0 to 100, at most two decimals.") from None
+    return percent.quantize(Decimal("0.01"))
+
+
+def addresses(given: Collection[str]) -> str:
+    """Addresses as they are stored: lower-case, sorted, one a line."""
+    lowered = sorted({address.strip().lower() for address in given if address.strip()})
+    for address in lowered:
+        if not split.is_address(address):
+            raise InvalidChange(f"{address!r} is no address: 20 bytes of hex, with or without 0x.")
+    return "\n".join(lowered)

@@ -1,0 +1,60 @@
+"""What the subcommands that change flags share."""
+
+from __future__ import annotations
+
+import getpass
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import CommandError
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+
+from scorer_fast.conf import conf
+from scorer_fast.cutover import flags
+
+
+def add_who_and_why(parser: ArgumentParser) -> None:
+    parser.add_argument("--reason", default="", help="why; required, kept in the log")
+    parser.add_argument("--by", default="", help="who, if not the user who runs this")
+
+
+def who(given: str) -> str:
+    """The name for the log: as given, else the user of the operating system."""
+    if given.strip():
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id without a name
+        return "command"
+
+
+def members(target: str) -> tuple[str, ...]:
+    """The operations a command's OP, GROUP or ``all`` stands for."""
+    found = flags.members(target)
+    if not found:
+        groups = sorted({operation.group for operation in flags.OPERATIONS})
+        raise CommandError(
+            f"There is no operation or group {target!r}. Operations: {', '.join(flags.BY_ID)}. "
+            f"Groups: {', '.join(groups)}. Or: all."
+        )
+    return found
+
+
+@contextmanager
+def remedies() -> Iterator[None]:
+    """Failures of a change as CommandErrors that say what to do."""
+    try:
+        yield
+    except flags.InvalidChange as problem:
+        raise CommandError(str(problem)) from None
+    except ProgrammingError as error:
+        raise CommandError(
+            f"The tables of scorer_fast are not as they should be ({error}). "
+            "Run: manage.py migrate scorer_fast"
+        ) from error
+    except (OperationalError, InterfaceError) as error:
+        raise CommandError(
+            f"The database {conf.database!r} cannot be reached ({str(error).strip()}). To stop the fast path "
+            f"without it, set {flags.ENVIRONMENT}=1 in the servers' environment and restart them."
+        ) from error
