@@ -24,7 +24,6 @@ class Problem(Enum):
     NO_STAMP_TO_DELETE = auto()
     NO_CREDENTIALS = auto()
     SEVERAL_SUBJECTS = auto()
-    SCORER_ID_MISSING = auto()
     UNREADABLE_BODY = auto()
     NOT_STORABLE = auto()
     STAMP_NOT_AN_OBJECT = auto()

@@ -18,7 +18,7 @@ from django.urls import URLResolver, get_resolver
 
 from ..operations import context
 
-URLCONF = "scorer_fast.urls"
+URLCONF = "scorer_fast.http.routes"
 Rows = Mapping[str, list[dict[str, Any]]]
 
 

@@ -1,0 +1,1 @@
+"""System checks of this app, numbered, each with its remedy."""

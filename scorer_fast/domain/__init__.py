@@ -1,0 +1,1 @@
+"""What scoring means, as pure functions: rows and ``now`` in, decisions out. Imports nothing of Django."""

@@ -1,0 +1,148 @@
+"""Which of an address's stamps are valid. Invariant: a signature is the last thing asked, and never skipped.
+
+A stamp whose fields cannot be read is left out alone; it never fails the whole score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+NULLIFIER_LENGTH = 100  # characters: registry_hashscorerlink.hash
+SUBJECT_PREFIX = "did:pkh:eip155:1:"
+
+
+class Stamp(NamedTuple):
+    """One live (or just posted) stamp: the row, and the credential's fields that decide, as JSON gave them.
+
+    ``key`` is the cache row's id; a posted stamp has a negative one, -1 for the first.
+    ``text`` is the credential as PostgreSQL writes it, or None where nobody asked for it.
+    """
+
+    key: int
+    provider: str
+    updated_at: datetime | None
+    digest: str
+    remembered: bool
+    text: str | None
+    issuer: Any
+    expiration_date: Any
+    subject_id: Any
+    subject_provider: Any
+    hash: Any
+    nullifiers: Any
+
+
+class Valid(NamedTuple):
+    """A stamp that passed every check but the signature, with its fields in their types."""
+
+    key: int
+    provider: str
+    subject_provider: str
+    nullifiers: tuple[str, ...]
+    has_nullifiers: bool
+    last_nullifier: str
+    expires_at: datetime
+    expires_text: str
+    digest: str
+    remembered: bool
+    text: str | None
+
+
+class Unreadable(NamedTuple):
+    """A stamp left out because a field is not what the format says; ``reason`` is for the log."""
+
+    key: int
+    provider: str
+    reason: str
+
+
+class Reading(NamedTuple):
+    """Stamps in row order: posted ones (negative keys) behind the stored ones."""
+
+    candidates: tuple[Valid, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def row_order(key: int) -> tuple[bool, int]:
+    """Sort key: stored rows by id, then posted ones in the order of the payload."""
+    return (key < 0, abs(key))
+
+
+def read_stamps(
+    stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime
+) -> Reading:
+    """Every check of a stamp but its signature: issuer, expiry, subject, provider, nullifiers."""
+    candidates: list[Valid] = []
+    unreadable: list[Unreadable] = []
+    subject = SUBJECT_PREFIX + address.lower()
+    for stamp in sorted(stamps, key=lambda stamp: row_order(stamp.key)):
+        issuer = stamp.issuer
+        if not isinstance(issuer, str) or issuer not in trusted_issuers:
+            continue
+        try:
+            valid = _read(stamp, subject, now)
+        except ValueError as error:
+            unreadable.append(Unreadable(stamp.key, stamp.provider, str(error)))
+            continue
+        if valid is not None:
+            candidates.append(valid)
+    return Reading(tuple(candidates), tuple(unreadable))
+
+
+def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
+    expires_at = read_expiry(stamp.expiration_date)
+    if expires_at <= now:
+        return None
+    if not isinstance(stamp.subject_id, str) or stamp.subject_id.lower() != subject:
+        return None
+    provider = stamp.subject_provider
+    if not provider:
+        return None
+    if not isinstance(provider, str):
+        raise ValueError("provider is no string")
+    own_hash = stamp.hash
+    listed = stamp.nullifiers
+    if not own_hash and not listed:
+        return None
+    if listed is not None and not isinstance(listed, list):
+        raise ValueError("nullifiers is no list")
+    nullifiers = (own_hash,) if own_hash else tuple(listed)
+    for nullifier in (*nullifiers, *(listed or ())):
+        if not isinstance(nullifier, str):
+            raise ValueError("a nullifier is no string")
+        if len(nullifier) > NULLIFIER_LENGTH:
+            raise ValueError(f"a nullifier is longer than {NULLIFIER_LENGTH} characters")
+    return Valid(
+        key=stamp.key,
+        provider=stamp.provider,
+        subject_provider=provider,
+        nullifiers=nullifiers,
+        has_nullifiers=bool(listed),
+        last_nullifier=next((n for n in reversed(listed or ()) if n), ""),
+        expires_at=expires_at,
+        expires_text=stamp.expiration_date,
+        digest=stamp.digest,
+        remembered=stamp.remembered,
+        text=stamp.text,
+    )
+
+
+def read_expiry(written: Any) -> datetime:
+    """The instant a credential expires, in its own offset; ValueError when it is none or has no offset."""
+    if not isinstance(written, str):
+        raise ValueError("expirationDate is no string")
+    expires_at = datetime.fromisoformat(written)
+    if expires_at.utcoffset() is None:
+        raise ValueError("expirationDate has no offset")
+    try:
+        expires_at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expirationDate is outside the years 1 to 9999") from None
+    return expires_at
+
+
+def effective_nullifiers(nullifiers: tuple[str, ...], *, multi: bool) -> tuple[str, ...]:
+    """The nullifiers that take part in deduplication: all, or with ``multi`` off those of version ``v0``."""
+    return nullifiers if multi else tuple(n for n in nullifiers if n.startswith("v0"))

@@ -1,0 +1,68 @@
+"""One row per authenticated and parsed call of an API key, where ``FF_API_ANALYTICS`` is on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import orjson
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+from ..conf import conf
+from ..errors import Problem, Refused
+from ..operations import context
+from ..operations.signatures import in_transaction
+from ..sql.api_keys import ApiKeyRow, insert_analytics
+from .problems import PROBLEMS
+
+logger = logging.getLogger("scorer_fast")
+
+MASKED = frozenset({"x-api-key", "authorization", "cookie"})
+PATH_LENGTH = 1000  # characters: account_accountapikeyanalytics.path
+
+
+def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """``answer()``, with a row of what came of it."""
+    if not conf.api_analytics or not context.is_live():
+        return answer()
+    try:
+        response = answer()
+    except Refused as refused:
+        status, detail = PROBLEMS[refused.problem]
+        _store(request, key, status, "" if refused.problem is Problem.RATE_LIMITED else detail, None)
+        raise
+    except Exception as error:
+        _store(request, key, 500, type(error).__name__, None)
+        raise
+    _store(request, key, response.status_code, None, response.content.decode())
+    return response
+
+
+def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None, response: str | None) -> None:
+    """Store the call; a failure is logged and changes nothing else."""
+    alias = conf.database
+    try:
+        row = {
+            "created_at": datetime.now(UTC),
+            "path": request.path[:PATH_LENGTH],
+            "api_key_id": key.id,
+            "error": error,
+            "headers": _json({name: "***" if name.lower() in MASKED else value for name, value in request.headers.items()}),
+            "path_segments": _json(request.path.split("/")[1:]),
+            "query_params": _json(dict(request.GET.lists())),
+            "response": response,
+            "status_code": status,
+        }  # fmt: skip
+        if in_transaction(alias):
+            with transaction.atomic(using=alias):
+                insert_analytics(alias, row)
+        else:
+            insert_analytics(alias, row)
+    except Exception:
+        logger.warning("a call could not be recorded", extra={"prefix": key.prefix}, exc_info=True)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,136 @@
+"""The twenty operations as one NinjaAPI with a namespace of its own, so that it lives beside the host's."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.db.utils import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from ninja import NinjaAPI
+from ninja.parser import Parser
+
+from .. import __version__, telemetry
+from ..errors import Problem, Refused, VerifierDown
+from ..operations import context
+from . import ceramic_cache, embed, internal, v2
+from .catalogue import find
+from .problems import problem_response
+
+_ESCAPES = re.compile(rb"\\u(?:0000|[dD][89abAB])")  # NUL, or a surrogate that may stand alone
+_DEPTH = 200  # brackets of a body that are not looked at; nesting beyond it is refused
+
+
+class StrictParser(Parser):
+    """JSON as the tables can hold it: no NUL, no lone surrogate, no NaN or Infinity, no endless nesting."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        body = request.body
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        if body.count(b"[") + body.count(b"{") > _DEPTH:
+            _check_depth(value)
+        if _ESCAPES.search(body):
+            text = json.dumps(value, ensure_ascii=False)
+            text.encode()  # a lone surrogate cannot be encoded
+            if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
+                raise ValueError("NUL")
+        return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(digits)
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        if depth > _DEPTH:
+            raise ValueError("nesting")
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+
+
+api = NinjaAPI(
+    title="scorer_fast",
+    version=__version__,
+    description="Scores of Ethereum addresses from verifiable credentials, and what belongs to them.",
+    urls_namespace="scorer_fast",
+    docs_url="/scorer-fast/docs",
+    openapi_url="/scorer-fast/openapi.json",
+    parser=StrictParser(),
+)
+for family in (v2, embed, ceramic_cache, internal):
+    api.add_router("", family.router)
+
+
+@api.exception_handler(Refused)
+def _refused(request: HttpRequest, refused: Refused) -> HttpResponse:
+    return problem_response(refused.problem)
+
+
+@api.exception_handler(Exception)
+def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+    raise error  # to the cutover, which may let the host answer; standing alone, to `_answering`
+
+
+def _answering(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view with its span and its log line; a rehearsal has neither."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        found = find(request.method or "", request.path_info) if context.is_live() else None
+        if found is None:
+            return view(request, *args, **kwargs)
+        with telemetry.operation(found[0].id, request) as running:
+            response = view(request, *args, **kwargs)
+            running.status = response.status_code
+            return response
+
+    return answer
+
+
+def _standing_alone(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view of a service with nobody behind it: an unavailable database or didkit is a 503."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except (OperationalError, InterfaceError, VerifierDown):
+            telemetry.logger.warning("the database or didkit is not available", exc_info=True)
+            return problem_response(Problem.UNAVAILABLE)
+
+    return answer
+
+
+def url_patterns() -> list[URLPattern]:
+    """The API's URL patterns, every view instrumented."""
+    return [
+        URLPattern(pattern.pattern, _answering(pattern.callback), pattern.default_args, pattern.name)
+        for pattern in api.urls[0]
+    ]
+
+
+def standalone_patterns() -> list[URLPattern]:
+    """The same for a service of its own, where nobody stands behind it."""
+    return [
+        URLPattern(pattern.pattern, _standing_alone(pattern.callback), pattern.default_args, pattern.name)
+        for pattern in url_patterns()
+    ]

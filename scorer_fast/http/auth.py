@@ -1,0 +1,99 @@
+"""The three ways a request says who it is. Failures are told apart by nothing but their problem."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, NamedTuple
+
+import jwt
+from django.http import HttpRequest
+from ninja.security import APIKeyHeader, HttpBearer
+
+from ..conf import conf
+from ..domain.addresses import is_address
+from ..errors import Problem, Refused
+from ..operations.api_keys import authenticate
+from ..sql.api_keys import ApiKeyRow
+from ..telemetry import step
+
+
+class ApiKeyAuth(APIKeyHeader):
+    """``X-API-Key``; where it is absent or empty, the second word of ``Authorization``. ``request.auth`` is the key."""
+
+    param_name = "X-API-Key"
+
+    def __call__(self, request: HttpRequest) -> ApiKeyRow:
+        return authenticate(given_api_key(request))
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> ApiKeyRow:
+        return authenticate(key or "")
+
+
+def given_api_key(request: HttpRequest) -> str:
+    """The API key of a request, good or not; empty without one."""
+    key = request.META.get("HTTP_X_API_KEY", "")
+    if not key:
+        words = request.META.get("HTTP_AUTHORIZATION", "").split()
+        key = words[1] if len(words) > 1 else ""
+    return key
+
+
+class InternalAuth(APIKeyHeader):
+    """The ``Authorization`` header equals ``CGRANTS_API_TOKEN`` exactly; a setting turns the check off."""
+
+    param_name = "Authorization"
+
+    def __call__(self, request: HttpRequest) -> bool:
+        return self.authenticate(request, request.META.get("HTTP_AUTHORIZATION", ""))
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> bool:
+        if conf.check_internal_token:
+            token = conf.internal_token
+            if not token or not hmac.compare_digest((key or "").encode("utf-8", "replace"), token.encode()):
+                raise Refused(Problem.UNAUTHORIZED)
+        return True
+
+
+class Token(NamedTuple):
+    """A good access token: whose it is, lower-cased."""
+
+    address: str
+
+
+class TokenAuth(HttpBearer):
+    """An access token of the host's, HS256 whatever its header says. ``request.auth`` is the :class:`Token`."""
+
+    def __call__(self, request: HttpRequest) -> Token:
+        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Refused(Problem.UNAUTHORIZED)
+        return self.authenticate(request, token.strip())
+
+    def authenticate(self, request: HttpRequest, token: str) -> Token:
+        with step("auth"):
+            claims = _claims(token)
+            did = claims.get("did")
+            if claims.get("token_type") != "access" or not claims.get("jti") or not isinstance(did, str):
+                raise Refused(Problem.INVALID_TOKEN)
+            address = did.rpartition(":")[2].lower()
+            if not is_address(address):
+                raise Refused(Problem.INVALID_TOKEN)
+        return Token(address)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        return jwt.decode(
+            token,
+            conf.jwt_signing_key,
+            algorithms=["HS256"],
+            options={"require": ["exp"], "verify_aud": False, "verify_iss": False, "verify_sub": False,
+                     "verify_jti": False},
+        )  # fmt: skip
+    except (jwt.PyJWTError, ValueError, TypeError, UnicodeError):
+        raise Refused(Problem.INVALID_TOKEN) from None
+
+
+api_key_auth = ApiKeyAuth()
+internal_auth = InternalAuth()
+token_auth = TokenAuth()

@@ -1,0 +1,39 @@
+"""``/internal/embed``: what the embedded widget asks."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from ..operations import embed, weights
+from . import schemas
+from .auth import api_key_auth, internal_auth
+from .responses import json_response, stamps_and_score_body
+from .routing import endpoint
+
+router = Router()
+
+
+@endpoint(router, answers=schemas.StampsAndScore)
+def embed_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse:
+    """The stamps of an address and its score, decided anew."""
+    return json_response(stamps_and_score_body(embed.embed_score(scorer_id, address)))
+
+
+@endpoint(router, answers=schemas.StampsAndScore, auth=internal_auth)
+def embed_add_stamps(request: HttpRequest, address: str, payload: schemas.EmbedStamps) -> HttpResponse:
+    """Store stamps under the providers their subjects name, in place of older ones, and score."""
+    scored = embed.embed_add_stamps(address, payload.scorer_id, payload.stamps)
+    return json_response(stamps_and_score_body(scored))
+
+
+@endpoint(router, answers=schemas.EmbedRateLimit, auth=api_key_auth)
+def embed_validate_api_key(request: HttpRequest) -> HttpResponse:
+    """Whether the partner's API key is good, and how often its widget may ask."""
+    return json_response({"embed_rate_limit": request.auth.embed_rate_limit})
+
+
+@endpoint(router, answers=dict[str, float], refuses=(404,))
+def embed_weights(request: HttpRequest, community_id: str | None = None) -> HttpResponse:
+    """The weights of a community, customization left out; of the configured one where none is named."""
+    return json_response(weights.embed_weights(community_id))

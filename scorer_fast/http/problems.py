@@ -1,0 +1,51 @@
+"""The one table of errors: what a client is told, and with which status."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from ..errors import Problem
+from .responses import json_response
+
+RETRY_AFTER_SECONDS = 1
+
+PROBLEMS: dict[Problem, tuple[int, str]] = {
+    Problem.INVALID_API_KEY: (401, "Invalid API Key."),
+    Problem.UNAUTHORIZED: (401, "Unauthorized"),
+    Problem.INVALID_TOKEN: (401, "Token is invalid or expired"),
+    Problem.TOKEN_ADDRESS_MISMATCH: (401, "Address in path does not match address in JWT"),
+    Problem.NO_PERMISSION: (403, "Invalid permissions for action."),
+    Problem.RATE_LIMITED: (429, "You have been rate limited!"),
+    Problem.INVALID_ADDRESS: (400, "Invalid address."),
+    Problem.NO_SCORER: (404, "No scorer matches the given criteria."),
+    Problem.NO_COMMUNITY: (404, "No Community matches the given query."),
+    Problem.INVALID_SCORER_ID: (400, "Invalid scorer_id"),
+    Problem.MISCONFIGURED_SCORER: (
+        404,
+        "Community matching the configured scorer id does not exist! This is probably a misconfiguration!",
+    ),
+    Problem.NOT_FOUND: (404, "Not Found"),
+    Problem.TOO_MANY_STAMPS: (422, "You have submitted too many stamps."),
+    Problem.NO_STAMP_TO_DELETE: (404, "Unable to find stamp to delete."),
+    Problem.NO_CREDENTIALS: (400, "Must provide valid credential(s)"),
+    Problem.SEVERAL_SUBJECTS: (400, "All credentials must be issued to the same address"),
+    Problem.UNREADABLE_BODY: (400, "Cannot parse request body"),
+    Problem.NOT_STORABLE: (422, "The request holds a character that cannot be stored."),
+    Problem.STAMP_NOT_AN_OBJECT: (422, "A stamp must be a JSON object."),
+    Problem.STAMP_WITHOUT_PROOF_VALUE: (422, "A stamp must have a proof.proofValue of at most 256 characters."),
+    Problem.STAMP_WITHOUT_PROVIDER: (422, "A stamp must name its provider in credentialSubject.provider."),
+    Problem.PROVIDER_TOO_LONG: (422, "A provider has at most 256 characters."),
+    Problem.PROVIDER_TWICE: (422, "Two entries bring a stamp for the same provider."),
+    Problem.STAMP_DATE: (422, "issuanceDate and expirationDate must be ISO 8601 dates."),
+    Problem.BUSY: (503, "The address is being scored by other requests. Try again."),
+    Problem.UNAVAILABLE: (503, "The service is temporarily unavailable. Try again."),
+}
+
+
+def problem_response(problem: Problem) -> HttpResponse:
+    """The answer to a request that ends with ``problem``; 503 says when to try again."""
+    status, detail = PROBLEMS[problem]
+    response = json_response({"detail": detail}, status)
+    if status == 503:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

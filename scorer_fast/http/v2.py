@@ -1,0 +1,29 @@
+"""``/v2``: what API keys ask."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from ..operations import api_keys, score
+from . import schemas
+from .analytics import recorded
+from .auth import api_key_auth
+from .rate_limit import check_rate_limit
+from .responses import json_response
+from .routing import endpoint
+
+router = Router()
+
+
+@endpoint(router, answers=schemas.Score, refuses=(403, 404, 429), auth=api_key_auth)
+def v2_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse:
+    """The score of an address, decided anew; a negative scorer id means the demo scorer."""
+    key = request.auth
+
+    def answer() -> HttpResponse:
+        check_rate_limit(request, key)
+        api_keys.require_read_scores(key)
+        return json_response(score.v2_score(key.account_id, scorer_id, address))
+
+    return recorded(request, key, answer)

@@ -1,0 +1,1 @@
+"""One module per use case: read, decide, write, answer. ``scoring.py`` is what eight of them share."""

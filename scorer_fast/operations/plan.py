@@ -1,0 +1,123 @@
+"""What scoring decided, as data: the answer, and the writes that make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ..domain import credentials, dedup, points, score
+from ..domain.weights import Weights
+from ..sql.scoring import ScoringRow
+from ..sql.stamps import NewStamp
+
+
+class Change(NamedTuple):
+    """What a request does to the address's stamps before it is scored: soft-deletes and inserts."""
+
+    deleted_providers: Sequence[str] = ()
+    stamps: Sequence[NewStamp] = ()
+    source_app: int | None = None
+    source_scorer_id: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.deleted_providers or self.stamps)
+
+
+NO_CHANGE = Change()
+
+
+class Rules(NamedTuple):
+    """The settings a decision depends on, as they were when the request came."""
+
+    trusted_issuers: frozenset[str]
+    multi_nullifier: bool
+    points_start: datetime
+    metamask_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decided scoring. Nothing in it is written yet, and everything it needs to be written is in it."""
+
+    row: ScoringRow
+    address: str
+    now: datetime
+    change: Change
+    score: score.Score
+    dedup: dedup.Deduplicated
+    new_stamp_keys: tuple[int, ...]
+    gone_stamp_ids: tuple[int, ...]
+    awards: points.Awards
+    points: points.PointsRead | None
+
+    @property
+    def touches_only_the_score(self) -> bool:
+        """Whether one statement writes it all: the steady state of an address whose stamps did not change."""
+        return not (
+            self.row.score_id is None
+            or self.change
+            or self.dedup.new_links
+            or self.dedup.changed_links
+            or self.new_stamp_keys
+            or self.gone_stamp_ids
+            or self.awards
+        )
+
+    def answer(self) -> dict[str, Any]:
+        """The Score body, points aside."""
+        return score.fresh_answer(self.address, self.score, self.now)
+
+    def dedup_events(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "nullifiers": list(clash.nullifiers),
+                "provider": clash.stamp.subject_provider,
+                "community_id": self.row.community_id,
+            }
+            for clash in self.dedup.clashes
+        ]
+
+
+def decide(
+    row: ScoringRow,
+    signed: Sequence[credentials.Valid],
+    *,
+    address: str,
+    now: datetime,
+    rules: Rules,
+    change: Change = NO_CHANGE,
+) -> Plan:
+    """Score an address on the rows read and the stamps found valid; pure."""
+    found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
+    weights = Weights(row.weights, row.overrides)
+    scored = score.score_stamps(found.counting, found.clashes, weights, Decimal(row.threshold))
+    wanted = {stamp.key for stamp in found.counting}
+    kept: set[int] = set()
+    gone: list[int] = []
+    for stored in row.stored_stamps:
+        if stored.same_as in wanted and stored.same_as not in kept:
+            kept.add(stored.same_as)
+        else:
+            gone.append(stored.id)
+    awards, known = points.NO_AWARDS, row.points
+    if known is not None:
+        if scored.passing and now >= rules.points_start:
+            awards = points.award(
+                found.counting, known, community_id=row.community_id, metamask_enabled=rules.metamask_enabled
+            )
+        known = points.after(known, awards, row.community_id)
+    return Plan(
+        row=row,
+        address=address,
+        now=now,
+        change=change,
+        score=scored,
+        dedup=found,
+        new_stamp_keys=tuple(sorted(wanted - kept, key=credentials.row_order)),
+        gone_stamp_ids=tuple(gone),
+        awards=awards,
+        points=known,
+    )

@@ -1,0 +1,157 @@
+"""Scoring an address: one read, a pure decision, one write, again where the world moved in between.
+
+What eight operations share; each of them says which community, what it changes and what it answers.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from django.db import Error as DatabaseError
+
+from ..conf import conf
+from ..domain import credentials, points
+from ..errors import Changed, Problem, Refused
+from ..sql.communities import CommunityKey, find_community
+from ..sql.connection import is_contention
+from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, read_scoring
+from ..sql.stamps import CacheStampRow
+from ..telemetry import count, note, step
+from . import context, signatures
+from .effects import show
+from .plan import NO_CHANGE, Change, Plan, Rules, decide
+from .verifier import VERIFIER
+from .write import write
+
+logger = logging.getLogger("scorer_fast")
+
+
+class Scored(NamedTuple):
+    """A scored address: the plan as it was written, and the ids that posted stamps got, by key."""
+
+    plan: Plan
+    new_ids: dict[int, int]
+
+    def answer(self, *, with_points: bool = False) -> dict[str, Any]:
+        """The Score body; points are null outside the points operations and the points program."""
+        answer = self.plan.answer()
+        if with_points and self.plan.points is not None:
+            answer["points_data"] = points.points_data(self.plan.points)
+            answer["possible_points_data"] = points.possible_points_data(self.plan.points)
+        return answer
+
+    def stamps(self) -> list[CacheStampRow]:
+        """The address's live stamps after the request, by id; needs a request scored ``with_stamps``."""
+        texts = [
+            CacheStampRow(self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
+            for stamp in self.plan.row.stamps
+        ]
+        return sorted(texts)
+
+
+def score_address(
+    address: str,
+    community: CommunityKey,
+    *,
+    missing: Problem,
+    with_stamps: bool = False,
+    change: Change = NO_CHANGE,
+    posted: Posted = NOTHING_POSTED,
+    require: Callable[[ScoringRow], None] | None = None,
+) -> Scored:
+    """Score ``address``, with ``change`` in the same transaction; Refused(``missing``) without such a community.
+
+    ``require`` sees what was read and may refuse.
+
+    Contention of any kind (lost claim, changed rows, deadlock, unique violation) shares one budget of
+    attempts; after it Refused(BUSY), with nothing written.
+    """
+    for attempt in range(1, conf.write_attempts + 1):
+        reverify = signatures.is_sampled()
+        row = _read(address, community, with_text=with_stamps or reverify, posted=posted)
+        if row is None:
+            raise Refused(missing)
+        if require is not None:
+            require(row)
+        context.reads_are_taken()
+        plan = _decide(row, address, change, reverify=reverify)
+        try:
+            return Scored(plan, _write(plan))
+        except Changed:
+            count("writes.retried")
+        except DatabaseError as error:
+            if not is_contention(error):
+                raise
+            count("writes.retried")
+        _pause(attempt)
+    raise Refused(Problem.BUSY)
+
+
+def require_community(community: CommunityKey, missing: Problem) -> None:
+    """Refused(``missing``) without such a community: for requests that end before anything is scored."""
+    if context.read(lambda: find_community(conf.database, community)) is None:
+        raise Refused(missing)
+
+
+def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Posted) -> ScoringRow | None:
+    with step("read"):
+        return context.read(
+            lambda: read_scoring(
+                conf.database,
+                community,
+                address,
+                verifier=VERIFIER,
+                points=conf.human_points_enabled,
+                with_text=with_text,
+                posted=posted,
+            )
+        )
+
+
+def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> Plan:
+    now = context.now()
+    reading = credentials.read_stamps(row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now)
+    _log_unreadable(reading.unreadable)
+    with step("verify"):
+        signed = signatures.well_signed(reading.candidates, now, reverify=reverify)
+    with step("decide"):
+        plan = decide(row, signed, address=address, now=now, rules=_rules(), change=change)
+    note(
+        address=address,
+        scorer_id=row.community_id,
+        stamp_count=len(row.stamps),
+        valid_count=len(signed),
+        deduped_count=len(plan.dedup.clashes),
+    )
+    return plan
+
+
+def _rules() -> Rules:
+    return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
+
+
+def _write(plan: Plan) -> dict[int, int]:
+    deciding = context.deciding_now()
+    if deciding is not None:
+        return show(plan, deciding)
+    with step("write"):
+        return write(conf.database, plan)
+
+
+def _log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:
+    count("stamps.unreadable", len(unreadable))
+    for stamp in unreadable:
+        logger.warning(
+            "a stamp was left out: %s",
+            stamp.reason,
+            extra={"ceramic_cache_id": stamp.key, "provider": stamp.provider},
+        )
+
+
+def _pause(attempt: int) -> None:
+    """Up to 5, 10, 20, 40 ms, at random: those who collided do not meet again."""
+    time.sleep(random.random() * 0.005 * 2 ** (attempt - 1))

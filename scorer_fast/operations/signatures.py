@@ -1,0 +1,93 @@
+"""Which candidates carry a good signature: remembered ones by digest, the others by didkit, once."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, transaction
+
+from ..conf import conf
+from ..domain.credentials import Valid
+from ..sql import verified as sql
+from ..telemetry import count
+from . import context, verifier
+
+logger = logging.getLogger("scorer_fast")
+
+_prune_lock = threading.Lock()
+_next_prune = 0.0
+
+
+def well_signed(candidates: Sequence[Valid], now: datetime, *, reverify: bool) -> tuple[Valid, ...]:
+    """The candidates whose signature is good, in their order; with ``reverify`` remembered ones are asked too."""
+    asked = [stamp for stamp in candidates if not stamp.remembered]
+    again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
+    if not asked and not again:
+        count("signatures.remembered", len(candidates))
+        return tuple(candidates)
+    good = dict(
+        zip(
+            (stamp.digest for stamp in (*asked, *again)),
+            verifier.verify([stamp.text or "" for stamp in (*asked, *again)], conf.verify_timeout_seconds),
+            strict=True,
+        )
+    )
+    count("signatures.remembered", len(candidates) - len(asked))
+    count("signatures.verified", sum(good.values()))
+    count("signatures.rejected", len(good) - sum(good.values()))
+    if context.is_live():
+        _remember([stamp for stamp in asked if good[stamp.digest]], now)
+        _forget([stamp for stamp in again if not good[stamp.digest]])
+    return tuple(stamp for stamp in candidates if good.get(stamp.digest, True))
+
+
+def is_sampled() -> bool:
+    """Whether this request checks remembered signatures again (and so has to read every text)."""
+    one_in = conf.reverify_one_in
+    return one_in > 0 and context.is_live() and random.random() * one_in < 1
+
+
+def _remember(stamps: Sequence[Valid], now: datetime) -> None:
+    """Outside the scoring transaction; that it fails costs another verification, not the answer."""
+    if not stamps:
+        return
+    unique = {stamp.digest: stamp for stamp in stamps}.values()
+    alias = conf.database
+    try:
+        with transaction.atomic(using=alias) if in_transaction(alias) else nullcontext():
+            sql.upsert_verified(
+                alias, [stamp.digest for stamp in unique], [stamp.expires_at for stamp in unique], now
+            )
+            _prune(alias, now)
+    except DatabaseError:
+        logger.warning("verified signatures could not be remembered", exc_info=True)
+
+
+def _forget(stamps: Sequence[Valid]) -> None:
+    if stamps:
+        logger.error(
+            "remembered signatures no longer check out", extra={"digests": [stamp.digest for stamp in stamps]}
+        )
+        sql.delete_verified(conf.database, [stamp.digest for stamp in stamps])
+
+
+def _prune(alias: str, now: datetime) -> None:
+    global _next_prune
+    every = conf.prune_every_seconds
+    with _prune_lock:
+        due = every > 0 and time.monotonic() >= _next_prune
+        if due:
+            _next_prune = time.monotonic() + every
+    if due:
+        sql.delete_expired(alias, now - timedelta(hours=1))
+
+
+def in_transaction(alias: str) -> bool:
+    """Whether the caller has a transaction open: then a statement that fails needs a savepoint around it."""
+    return transaction.get_connection(alias).in_atomic_block

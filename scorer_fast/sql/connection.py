@@ -1,0 +1,50 @@
+"""One round trip on Django's own connection, and what its failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connections
+from django.db.utils import InterfaceError, OperationalError
+
+RETRIED = frozenset({"40001", "40P01", "23505"})  # serialization failure, deadlock, unique violation
+
+Parameters = Mapping[str, Any]
+
+
+def fetch_one(alias: str, statement: str, parameters: Parameters) -> tuple[Any, ...] | None:
+    """The first row of ``statement``, or None."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchone()
+
+
+def fetch_all(alias: str, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    """All rows of ``statement``."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
+
+
+def run(alias: str, statement: str, parameters: Parameters) -> int:
+    """Execute ``statement``; how many rows it wrote."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.rowcount
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters of a database error, from psycopg 3 or psycopg2; None when it carries none."""
+    cause = error.__cause__ or error
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether another transaction was in the way: worth reading and deciding again."""
+    return sqlstate(error) in RETRIED
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database was lost, overloaded or too slow: nobody else would fare better now."""
+    return isinstance(error, OperationalError | InterfaceError)

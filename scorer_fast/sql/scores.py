@@ -1,0 +1,209 @@
+"""registry_score and the events that go with it, written only while what was read is still so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..domain.points import PointsRead
+from ..domain.score import StoredScore
+from .communities import BIGINT
+from .connection import fetch_one, run
+from .points import read_points
+
+
+class Seen(NamedTuple):
+    """The token: which stamps must be live, the newest of their updates, and when the score was last written."""
+
+    live_ids: Sequence[int]
+    newest_update: datetime | None
+    last_score_timestamp: datetime | None
+
+
+# The events are inserted from the score row: no row, no event, and the caller knows by the count.
+# The token stands in the score row's own UPDATE: under READ COMMITTED a row that another transaction
+# just changed is judged again in its new version, so a stale decision never overwrites a newer one.
+UPDATE_SCORE = """
+-- stores a score over the one that was read, with its events; registry_score pkey,
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+WITH live AS (
+    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
+    FROM ceramic_cache_ceramiccache AS c
+    WHERE c.address = %(address)s
+      AND c.type = 1
+      AND c.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+),
+score AS (
+    UPDATE registry_score AS s
+    SET score = %(score)s,
+        last_score_timestamp = %(now)s,
+        status = 'DONE',
+        error = NULL,
+        evidence = %(evidence)s::jsonb,
+        stamp_scores = %(stamp_scores)s::jsonb,
+        stamps = %(stamps)s::jsonb,
+        expiration_date = %(expiration_date)s
+    FROM live
+    WHERE s.id = %(score_id)s
+      AND s.passport_id = %(passport_id)s
+      AND s.last_score_timestamp IS NOT DISTINCT FROM %(seen_timestamp)s::timestamptz
+      AND live.ids = %(live_ids)s::bigint[]
+      AND live.newest IS NOT DISTINCT FROM %(newest_update)s::timestamptz
+    RETURNING s.id, s.passport_id
+)
+INSERT INTO registry_event (action, address, created_at, data, community_id)
+SELECT e.action, %(address)s, %(now)s, e.data, %(community_id)s
+FROM (
+    SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
+    FROM score
+    CROSS JOIN jsonb_array_elements(%(dedup_events)s::jsonb) WITH ORDINALITY AS d (data, position)
+    UNION ALL
+    SELECT 1, 1, 'SCU', jsonb_build_object(
+               'model', 'registry.score',
+               'pk', score.id,
+               'fields', %(event_fields)s::jsonb || jsonb_build_object('passport', score.passport_id))
+    FROM score
+) AS e
+ORDER BY e.kind, e.position
+"""
+
+INSERT_SCORE = """
+-- stores a first score with its events; registry_score (passport_id),
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+WITH live AS (
+    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
+    FROM ceramic_cache_ceramiccache AS c
+    WHERE c.address = %(address)s
+      AND c.type = 1
+      AND c.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+),
+score AS (
+    INSERT INTO registry_score (
+        passport_id, score, last_score_timestamp, status, error,
+        evidence, stamp_scores, stamps, expiration_date)
+    SELECT %(passport_id)s, %(score)s, %(now)s, 'DONE', NULL,
+           %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb, %(expiration_date)s::timestamptz
+    FROM live
+    WHERE live.ids = %(live_ids)s::bigint[]
+      AND live.newest IS NOT DISTINCT FROM %(newest_update)s::timestamptz
+    ON CONFLICT (passport_id) DO NOTHING
+    RETURNING id, passport_id
+)
+INSERT INTO registry_event (action, address, created_at, data, community_id)
+SELECT e.action, %(address)s, %(now)s, e.data, %(community_id)s
+FROM (
+    SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
+    FROM score
+    CROSS JOIN jsonb_array_elements(%(dedup_events)s::jsonb) WITH ORDINALITY AS d (data, position)
+    UNION ALL
+    SELECT 1, 1, 'SCU', jsonb_build_object(
+               'model', 'registry.score',
+               'pk', score.id,
+               'fields', %(event_fields)s::jsonb || jsonb_build_object('passport', score.passport_id))
+    FROM score
+) AS e
+ORDER BY e.kind, e.position
+"""
+
+
+class ScoreWrite(NamedTuple):
+    """A score row and its events, as they are stored; the JSON columns as JSON text."""
+
+    address: str
+    community_id: int
+    now: datetime
+    score: int
+    evidence: str
+    stamp_scores: str
+    stamps: str
+    expiration_date: datetime | None
+    dedup_events: str
+    event_fields: str
+
+
+def update_score(alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen) -> bool:
+    """Store over the score that was read; False when the score or the live stamps are no longer as seen."""
+    return run(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id}) > 0
+
+
+def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
+    """Store a first score; False when there is one by now or the live stamps are no longer as seen."""
+    return run(alias, INSERT_SCORE, _parameters(write, passport_id, seen)) > 0
+
+
+def _parameters(write: ScoreWrite, passport_id: int, seen: Seen) -> dict[str, Any]:
+    return write._asdict() | {
+        "passport_id": passport_id,
+        "live_ids": list(seen.live_ids),
+        "newest_update": seen.newest_update,
+        "seen_timestamp": seen.last_score_timestamp,
+    }
+
+
+GET_STORED_SCORE = """
+-- the stored score of an address in a community, with points; account_community pkey,
+-- registry_passport (address, community_id), registry_score (passport_id), registry_humanpoints (address)
+SELECT s.id,
+       s.last_score_timestamp,
+       s.expiration_date,
+       s.error,
+       s.evidence::text,
+       s.stamps::text,
+       CASE WHEN %(points)s AND community.human_points_program THEN json_build_object(
+           'rows', (SELECT json_agg(json_build_array(hp.action, hp.provider, hp.tx_hash, hp.chain_id) ORDER BY hp.id)
+                    FROM registry_humanpoints AS hp WHERE hp.address = %(address)s),
+           'communities', (SELECT json_agg(q.community_id)
+                           FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = %(address)s),
+           'lists', NULL::json,
+           'metamask', NULL::bigint,
+           'config', (SELECT json_object_agg(g.action, g.points) FROM registry_humanpointsconfig AS g WHERE g.active),
+           'multiplier', (SELECT x.multiplier FROM registry_humanpointsmultiplier AS x WHERE x.address = %(address)s)
+       ) END::text
+FROM account_community AS community
+LEFT JOIN registry_passport AS p ON p.community_id = community.id AND p.address = %(address)s
+LEFT JOIN registry_score AS s ON s.passport_id = p.id
+WHERE community.id = %(community_id)s
+"""
+
+
+def get_stored_score(
+    alias: str, community_id: int, address: str, *, points: bool
+) -> tuple[StoredScore | None, PointsRead | None] | None:
+    """The stored score and the points of an address, each None without one; None when there is no such community."""
+    if abs(community_id) > BIGINT:
+        return None
+    row = fetch_one(alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points})
+    if row is None:
+        return None
+    score_id, scored_at, expires, error, evidence, stamps, points_json = row
+    stored = None
+    if score_id is not None:
+        stored = StoredScore(scored_at, expires, error, _json(evidence), _json(stamps))
+    return stored, read_points(points_json)
+
+
+HAS_SCORE = """
+-- whether an address has a score in a community; registry_passport (address, community_id), registry_score (passport_id)
+SELECT EXISTS (
+    SELECT
+    FROM registry_passport AS p
+    JOIN registry_score AS s ON s.passport_id = p.id
+    WHERE p.address = %(address)s
+      AND p.community_id = %(community_id)s
+)
+"""
+
+
+def has_score(alias: str, community_id: int, address: str) -> bool:
+    """Whether ``address`` was ever scored in the community of that id."""
+    row = fetch_one(alias, HAS_SCORE, {"community_id": community_id, "address": address})
+    return bool(row and row[0])
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

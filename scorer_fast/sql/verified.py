@@ -1,0 +1,53 @@
+"""scorer_fast_verifiedcredential: signatures that didkit found good. Only good ones are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from .connection import run
+
+UPSERT_VERIFIED = """
+-- remembers good signatures until their credential expires; scorer_fast_verifiedcredential pkey
+INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
+SELECT decode(n.digest, 'hex'), n.expires_at, %(now)s
+FROM unnest(%(digests)s::text[], %(expiries)s::timestamptz[]) AS n (digest, expires_at)
+ORDER BY n.digest
+ON CONFLICT (digest) DO UPDATE SET verified_at = EXCLUDED.verified_at
+"""
+
+
+def upsert_verified(alias: str, digests: Sequence[str], expiries: Sequence[datetime], now: datetime) -> int:
+    """Remember ``digests`` (hex), each until its credential expires."""
+    return run(alias, UPSERT_VERIFIED, {"digests": list(digests), "expiries": list(expiries), "now": now})
+
+
+DELETE_VERIFIED = """
+-- forgets signatures that no longer check out; scorer_fast_verifiedcredential pkey
+DELETE FROM scorer_fast_verifiedcredential AS v
+WHERE v.digest = ANY (SELECT decode(d.digest, 'hex') FROM unnest(%(digests)s::text[]) AS d (digest))
+"""
+
+
+def delete_verified(alias: str, digests: Sequence[str]) -> int:
+    """Forget ``digests`` (hex); how many were known."""
+    return run(alias, DELETE_VERIFIED, {"digests": list(digests)})
+
+
+DELETE_EXPIRED = """
+-- forgets signatures of expired credentials, a batch at a time; scorer_fast_verifiedcredential (expires_at)
+DELETE FROM scorer_fast_verifiedcredential AS v
+WHERE v.digest IN (
+    SELECT e.digest
+    FROM scorer_fast_verifiedcredential AS e
+    WHERE e.expires_at <= %(now)s
+    ORDER BY e.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+def delete_expired(alias: str, now: datetime, batch: int = 1000) -> int:
+    """Forget at most ``batch`` signatures whose credential has expired; how many went."""
+    return run(alias, DELETE_EXPIRED, {"now": now, "batch": batch})

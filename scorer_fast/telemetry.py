@@ -1,0 +1,133 @@
+"""Spans, counters and the one log line per request, the same for all operations.
+
+Spans and counters go through ``opentelemetry-api`` alone: without an SDK nothing happens. The log line is
+a stdlib record of the logger ``scorer_fast.request`` with its facts in ``extra``. No header, key, token or
+body ever becomes a fact.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from django.http import HttpRequest
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Status, StatusCode
+
+logger = logging.getLogger("scorer_fast.request")
+_tracer = trace.get_tracer("scorer_fast")
+_meter = metrics.get_meter("scorer_fast")
+otel_context.get_current()  # loads the context implementation now, not in the first request
+
+COUNTERS = {
+    "signatures.verified": "signatures didkit found good",
+    "signatures.remembered": "signatures not asked about again",
+    "signatures.rejected": "signatures didkit found bad",
+    "claims.lost": "decisions dropped because a nullifier had an owner by then",
+    "writes.retried": "decisions dropped because what was read had changed",
+    "stamps.unreadable": "stamps left out because a field is not what the format says",
+    "cutover.fallbacks": "requests the host answered because the fast path failed",
+    "cutover.circuit_open": "requests the host answered while a circuit was open",
+    "cutover.queue_full": "requests the host answered, or that were not shadowed, for want of a thread",
+}
+_counters = {name: _meter.create_counter(f"scorer_fast.{name}", description=text) for name, text in COUNTERS.items()}
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}\Z")
+_facts: ContextVar[dict[str, Any] | None] = ContextVar("scorer_fast_facts", default=None)
+
+
+def count(name: str, amount: int = 1) -> None:
+    """Add to a counter of :data:`COUNTERS`, and to the request's log line."""
+    if amount:
+        _counters[name].add(amount)
+        facts = _facts.get()
+        if facts is not None:
+            facts[name] = facts.get(name, 0) + amount
+
+
+def note(**facts: Any) -> None:
+    """Facts of the request under way: attributes of its span and fields of its log line."""
+    current = _facts.get()
+    if current is not None:
+        current.update(facts)
+
+
+class step:
+    """A span around one step that costs (auth, read, verify, decide, write); its milliseconds reach the log line."""
+
+    __slots__ = ("_name", "_span", "_started", "_token")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._span = _tracer.start_span(f"scorer_fast.{self._name}")
+        self._token = otel_context.attach(trace.set_span_in_context(self._span)) if self._span.is_recording() else None
+        self._started = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        milliseconds = (time.perf_counter() - self._started) * 1000
+        facts = _facts.get()
+        if facts is not None:
+            field = f"{self._name}_ms"
+            facts[field] = round(facts.get(field, 0.0) + milliseconds, 3)
+        if self._token is not None:
+            if error is not None:
+                self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            otel_context.detach(self._token)
+        self._span.end()
+
+
+def request_id(request: HttpRequest) -> str:
+    """The caller's ``X-Request-ID`` where it is harmless text, else a new one."""
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+
+
+class operation:
+    """The span and the log line of one request to one operation."""
+
+    __slots__ = ("_facts", "_id", "_reset", "_span", "_started", "_token", "status")
+
+    def __init__(self, operation_id: str, request: HttpRequest) -> None:
+        self._id = operation_id
+        self._facts: dict[str, Any] = {"operation": operation_id, "request_id": request_id(request)}
+        self.status: int | None = None
+
+    def __enter__(self) -> operation:
+        self._span = _tracer.start_span(f"scorer_fast.{self._id}", kind=trace.SpanKind.SERVER)
+        self._token = otel_context.attach(trace.set_span_in_context(self._span)) if self._span.is_recording() else None
+        self._reset = _facts.set(self._facts)
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        facts = self._facts
+        facts["duration_ms"] = round((time.perf_counter() - self._started) * 1000, 3)
+        facts["status"] = self.status
+        facts.setdefault("outcome", _outcome(self.status, error))
+        _facts.reset(self._reset)
+        if self._token is not None:
+            self._span.set_attributes({name: value for name, value in facts.items() if value is not None})
+            if error is not None or (self.status or 500) >= 500:
+                self._span.set_status(Status(StatusCode.ERROR, type(error).__name__ if error else None))
+            otel_context.detach(self._token)
+        self._span.end()
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s %s", self._id, facts["outcome"], extra=facts)
+
+
+def _outcome(status: int | None, error: BaseException | None) -> str:
+    if error is not None or status is None:
+        return "exception"
+    return "answered" if status < 400 else "refused" if status < 500 else "failed"
