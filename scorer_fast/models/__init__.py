@@ -1,6 +1,18 @@
 """This app's own tables; none has a foreign key to the host's."""
 
+from .experiment import GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
 from .verified import VerifiedCredential
 
-__all__ = ["FlagLog", "KillSwitch", "Latch", "OperationFlag", "VerifiedCredential"]
+__all__ = [
+    "FlagLog",
+    "GuardVerdict",
+    "HistogramBucket",
+    "KillSwitch",
+    "Latch",
+    "Mismatch",
+    "MismatchSample",
+    "OperationFlag",
+    "ShadowCount",
+    "VerifiedCredential",
+]
