@@ -41,13 +41,14 @@ def bucket(seconds: float) -> int:
         return 0
     microseconds = min(microseconds, SLOWEST)
     decades = len(str(microseconds)) - 2
-    return decades * BUCKETS_PER_DECADE + microseconds // 10**decades - 10
+    digits = int(str(microseconds)[:2])
+    return decades * BUCKETS_PER_DECADE + digits - 10
 
 
 def upper_bound(bucket: int) -> float:
     """The seconds that no duration of a bucket reaches."""
     decades, digits = divmod(bucket, BUCKETS_PER_DECADE)
-    return (digits + 11) * 10**decades / 1_000_000
+    return float(f"{digits + 11}e{decades - 6}")
 
 
 class Histogram(NamedTuple):
@@ -57,17 +58,17 @@ class Histogram(NamedTuple):
     errors: int
 
     @property
-    def count(self) -> int:
+    def requests(self) -> int:
         return sum(self.buckets.values())
 
     @property
     def error_percent(self) -> float:
         """Failed requests in percent; 0 without requests."""
-        return 100.0 * self.errors / self.count if self.count else 0.0
+        return 100.0 * self.errors / self.requests if self.requests else 0.0
 
     def percentile(self, percent: float) -> float | None:
         """The seconds within which ``percent`` of the requests ended; None without requests."""
-        remaining = self.count * percent / 100
+        remaining = self.requests * percent / 100
         for index in sorted(self.buckets):
             remaining -= self.buckets[index]
             if remaining <= 1e-9:
@@ -93,7 +94,7 @@ def read(operation_id: str, since: datetime) -> dict[str, Histogram]:
     """The operation's histogram per side since ``since`` (whole minutes), of all processes that flushed."""
     sides: dict[str, list[Histogram]] = {}
     for row in sql.list_buckets(conf.database, operation_id, since):
-        sides.setdefault(row.side, []).append(Histogram({row.bucket: row.count}, row.errors))
+        sides.setdefault(row.side, []).append(Histogram({row.bucket: row.requests}, row.errors))
     return {side: merge(parts) for side, parts in sides.items()}
 
 

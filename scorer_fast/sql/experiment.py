@@ -18,7 +18,7 @@ class FigureRow(NamedTuple):
     side: str
     minute: datetime
     bucket: int
-    count: int
+    requests: int
     errors: int
 
 
@@ -60,7 +60,7 @@ class BucketRow(NamedTuple):
     operation: str
     side: str
     bucket: int
-    count: int
+    requests: int
     errors: int
 
 
@@ -91,7 +91,7 @@ class CountRow(NamedTuple):
     operation: str
     minute: datetime
     outcome: str
-    count: int
+    requests: int
 
 
 ADD_COUNTS = """
@@ -159,29 +159,34 @@ WHERE %(path)s::text = 'other'
 ON CONFLICT (operation, category, path, kind, rule) DO UPDATE
 SET count = m.count + 1,
     last_seen = GREATEST(m.last_seen, EXCLUDED.last_seen)
-RETURNING m.id
+RETURNING m.id, m.count
 """
 
 
-def upsert_mismatch(alias: str, key: GroupKey, now: datetime, *, most: int) -> int | None:
-    """Count one difference; its group's id, None where the operation has ``most`` groups already."""
+class GroupRow(NamedTuple):
+    """A group after one more difference was counted in it."""
+
+    id: int
+    seen: int
+
+
+def upsert_mismatch(alias: str, key: GroupKey, now: datetime, *, most: int) -> GroupRow | None:
+    """Count one difference in its group; None where the operation has ``most`` groups already."""
     row = fetch_one(alias, UPSERT_MISMATCH, {**key._asdict(), "now": now, "most": most})
-    return None if row is None else row[0]
+    return None if row is None else GroupRow(*row)
 
 
 INSERT_SAMPLE = """
--- keeps a sample while its group, locked by now, has room; scorer_fast_mismatchsample (mismatch_id)
+-- keeps a sample of a group, whose row this transaction holds
 INSERT INTO scorer_fast_mismatchsample (mismatch_id, taken_at, request, control, candidate)
-SELECT %(mismatch_id)s::bigint, %(now)s::timestamptz,
-       %(request)s::jsonb, %(control)s::jsonb, %(candidate)s::jsonb
-WHERE (SELECT count(*) FROM scorer_fast_mismatchsample AS s WHERE s.mismatch_id = %(mismatch_id)s) < %(most)s
+VALUES (%(mismatch_id)s, %(now)s, %(request)s::jsonb, %(control)s::jsonb, %(candidate)s::jsonb)
 """
 
 
 def insert_sample(
-    alias: str, mismatch_id: int, now: datetime, *, request: str, control: str, candidate: str, most: int
+    alias: str, mismatch_id: int, now: datetime, *, request: str, control: str, candidate: str
 ) -> int:
-    """Keep a sample (JSON texts, redacted) unless the group has ``most``; how many rows were written."""
+    """Keep a sample: JSON texts, redacted."""
     return run(
         alias,
         INSERT_SAMPLE,
@@ -191,7 +196,6 @@ def insert_sample(
             "request": request,
             "control": control,
             "candidate": candidate,
-            "most": most,
         },
     )
 
@@ -313,6 +317,18 @@ def delete_old_mismatches(alias: str, before: datetime) -> int:
 
 
 # ---- what the shadow asks of the host's tables
+
+LIMIT_READING = """
+-- until its end this transaction writes nothing, and no statement of it runs longer
+SELECT set_config('transaction_read_only', 'on', true),
+       set_config('statement_timeout', %(milliseconds)s, true)
+"""
+
+
+def limit_reading(alias: str, seconds: float) -> None:
+    """Make the transaction read-only, and no statement longer than ``seconds`` (0: no limit)."""
+    fetch_one(alias, LIMIT_READING, {"milliseconds": str(int(seconds * 1000))})
+
 
 LIST_TOUCHED = """
 -- per address how often it was scored since an instant, and how many of its stamps came or went;
