@@ -28,21 +28,8 @@ from ..errors import Problem, Refused, VerifierDown
 from ..http import call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..http.problems import problem_response
-from . import circuit, flags, pool
+from . import circuit, experiment, figures, flags, pool
 from .flags import Route
-
-try:
-    from . import experiment, figures
-except ImportError:  # being written
-
-    class figures:
-        record = staticmethod(lambda *_: None)
-
-    class experiment:
-        shadow = staticmethod(lambda _, request, control: control(request))
-        before = staticmethod(lambda *_: None)
-        after = staticmethod(lambda *_: None)
-
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +118,7 @@ def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
     breaker = circuit.of(operation.id)
     admission = breaker.admit()
     if admission is circuit.Admission.REFUSED:
-        telemetry.count("cutover.circuit_open")
+        _count(operation, "circuit_open")
         return None
     started = time.perf_counter()
     failed = True
@@ -162,7 +149,7 @@ def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
     finally:
         figures.record(operation.id, FAST, time.perf_counter() - started, failed)
     breaker.failed(admission)
-    telemetry.count("cutover.fallbacks")
+    _count(operation, "fallbacks")
     return None
 
 
@@ -170,7 +157,7 @@ async def _attempt_async(operation: Operation, request: HttpRequest) -> HttpResp
     try:
         return await pool.run(attempt, operation, request)
     except pool.Full:
-        telemetry.count("cutover.queue_full")
+        _count(operation, "no_thread")
         return None
 
 
@@ -244,7 +231,7 @@ async def _shadow_async(operation: Operation, request: HttpRequest, control: Asy
     try:
         handle = await pool.run(experiment.before, operation, request)
     except pool.Full:
-        telemetry.count("cutover.queue_full")
+        _count(operation, "no_thread")
         handle = None
     started = time.perf_counter()
     response = await _measured_async(operation, request, control)
@@ -253,14 +240,17 @@ async def _shadow_async(operation: Operation, request: HttpRequest, control: Asy
     return response
 
 
+def _count(operation: Operation, what: str) -> None:
+    telemetry.count(f"cutover.{what}")
+    figures.count(operation.id, what)
+
+
 def _marked(response: HttpResponse, side: str) -> HttpResponse:
     response.headers[HEADER] = side
     return response
 
 
 # ---- the log
-
-_SECRETS = ("X-API-Key", "Authorization", "Cookie")
 
 
 class Withheld(Exception):
@@ -288,7 +278,9 @@ def _loggable(
     error: BaseException, request: HttpRequest
 ) -> tuple[type[BaseException], BaseException, TracebackType | None]:
     """``exc_info`` of ``error``, its text withheld where it repeats a header that is secret."""
-    secrets = [word for name in _SECRETS for word in request.headers.get(name, "").split() if len(word) > 5]
+    given = [request.headers.get(name, "") for name in ("X-API-Key", "Authorization")]
+    secrets = [word for word in " ".join(given).replace(".", " ").split() if len(word) > 5]
+    secrets += [value for value in request.COOKIES.values() if len(value) > 5]
     text = "".join(traceback.format_exception(error))
     if not any(secret in text for secret in secrets):
         return type(error), error, error.__traceback__

@@ -17,11 +17,11 @@ def echo(request: HttpRequest) -> HttpResponse:
     )
 
 
-def broken(request: HttpRequest) -> HttpResponse:
+def broken(request: HttpRequest, address: str) -> HttpResponse:
     raise LookupError("the host's own mistake")
 
 
-def query(request: HttpRequest) -> HttpResponse:
+def query(request: HttpRequest, address: str) -> HttpResponse:
     """A view that needs the database, as the host's do."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

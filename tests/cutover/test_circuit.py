@@ -1,0 +1,99 @@
+"""The circuit of one operation: closed, open, half open."""
+
+import time
+
+import pytest
+from pytest_django import Settings
+
+from scorer_fast.cutover import circuit
+from scorer_fast.cutover.circuit import Admission
+
+
+@pytest.fixture(autouse=True)
+def quick(settings: Settings) -> None:
+    settings.SCORER_FAST = {
+        "CIRCUIT_FAILURES": 3,
+        "CIRCUIT_WINDOW_SECONDS": 0.3,
+        "CIRCUIT_COOLDOWN_SECONDS": 0.1,
+    }
+
+
+def fail(breaker: circuit.Circuit, times: int) -> None:
+    for _ in range(times):
+        breaker.failed(breaker.admit())
+
+
+def opened() -> circuit.Circuit:
+    breaker = circuit.of("v2_score")
+    fail(breaker, 3)
+    assert breaker.is_open
+    return breaker
+
+
+def test_it_opens_after_so_many_failures_in_the_window() -> None:
+    breaker = circuit.of("v2_score")
+    fail(breaker, 2)
+    assert breaker.admit() is Admission.REGULAR
+    fail(breaker, 1)
+    assert breaker.admit() is Admission.REFUSED
+
+
+def test_failures_further_apart_than_the_window_do_not_add_up() -> None:
+    breaker = circuit.of("v2_score")
+    fail(breaker, 2)
+    time.sleep(0.35)
+    fail(breaker, 2)
+    assert not breaker.is_open
+
+
+def test_each_operation_has_its_own() -> None:
+    opened()
+    assert circuit.of("v2_score").admit() is Admission.REFUSED
+    assert circuit.of("embed_score").admit() is Admission.REGULAR
+
+
+def test_after_the_cool_down_one_request_tries() -> None:
+    breaker = opened()
+    time.sleep(0.12)
+    assert breaker.admit() is Admission.TRIAL
+    assert breaker.admit() is Admission.REFUSED
+
+
+def test_a_trial_that_succeeds_closes_it_and_forgets_the_failures() -> None:
+    breaker = opened()
+    time.sleep(0.12)
+    breaker.succeeded(breaker.admit())
+    assert not breaker.is_open
+    fail(breaker, 2)
+    assert not breaker.is_open
+
+
+def test_a_trial_that_fails_opens_it_for_another_cool_down() -> None:
+    breaker = opened()
+    time.sleep(0.12)
+    breaker.failed(breaker.admit())
+    assert breaker.admit() is Admission.REFUSED
+    time.sleep(0.12)
+    assert breaker.admit() is Admission.TRIAL
+
+
+def test_a_trial_that_ends_otherwise_leaves_the_next_to_try() -> None:
+    breaker = opened()
+    time.sleep(0.12)
+    breaker.ended_otherwise(breaker.admit())
+    assert breaker.admit() is Admission.TRIAL
+
+
+def test_a_success_let_in_before_it_opened_does_not_close_it() -> None:
+    breaker = circuit.of("v2_score")
+    early = breaker.admit()
+    fail(breaker, 3)
+    breaker.succeeded(early)
+    assert breaker.is_open
+
+
+def test_no_number_of_failures_opens_it_at_zero(settings: Settings) -> None:
+    settings.SCORER_FAST = {"CIRCUIT_FAILURES": 0}
+    breaker = circuit.of("v2_score")
+    fail(breaker, 100)
+    assert breaker.admit() is Admission.REGULAR

@@ -1,0 +1,369 @@
+"""What the fast path cannot answer: by the host where that is right, by 503 where nobody may."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.test import Client, RequestFactory
+from pytest_django import Settings
+
+from scorer_fast.cutover import circuit, figures, flags
+from scorer_fast.cutover.dispatch import HEADER, dispatch
+from scorer_fast.errors import Problem, Refused, VerifierDown
+from scorer_fast.operations import context
+
+from .conftest import OWNER, SCORE
+
+Put = Callable[[Callable[[HttpRequest], HttpResponse]], None]
+
+
+@pytest.fixture(autouse=True)
+def everything_fast(installed: Settings) -> None:
+    installed.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "fast"}}
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, bool]]:
+    """Operation, side and whether it failed, of each figure."""
+    found: list[tuple[str, str, bool]] = []
+    monkeypatch.setattr(
+        figures, "record", lambda operation, side, seconds, failed: found.append((operation, side, failed))
+    )
+    return found
+
+
+def raising(error: BaseException, *, committing: bool = False) -> Callable[[HttpRequest], HttpResponse]:
+    def answer(request: HttpRequest) -> HttpResponse:
+        with context.serving(request):
+            if committing:
+                context.committing()
+            raise error
+
+    return answer
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_fast_path_answers_and_says_so(fast_path: Put, recorded: list[Any]) -> None:
+    response = Client().get(SCORE)
+    assert (response.status_code, response.json()) == (200, {"from": "fast"})
+    assert response.headers[HEADER] == "fast"
+    assert recorded == [("v2_score", "fast", False)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("a bug"),
+        KeyError("a bug"),
+        RecursionError(),
+        MemoryError(),
+        ImproperlyConfigured("a bug"),
+        caused(RuntimeError("outer"), ValueError("inner")),
+        ConnectionError("the cache, say"),
+    ],
+    ids=repr,
+)
+def test_an_unexpected_failure_is_answered_by_the_host(
+    error: Exception, fast_path: Put, recorded: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    fast_path(raising(error))
+    response = Client().get(SCORE)
+    assert (response.status_code, response.json()["from"]) == (200, "host")
+    assert response.headers[HEADER] == "legacy"
+    assert recorded == [("v2_score", "fast", True), ("v2_score", "legacy", False)]
+    (record,) = [record for record in caplog.records if record.name == "scorer_fast.cutover.dispatch"]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+    assert record.operation == "v2_score"
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_an_answer_of_500_is_a_failure_too(status: int, fast_path: Put, recorded: list[Any]) -> None:
+    fast_path(lambda request: HttpResponse("oops", status=status))
+    response = Client().get(SCORE)
+    assert (response.status_code, response.json()["from"]) == (200, "host")
+    assert recorded[0] == ("v2_score", "fast", True)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 429])
+def test_a_refusal_is_an_answer(status: int, fast_path: Put, recorded: list[Any]) -> None:
+    fast_path(lambda request: JsonResponse({"detail": "no"}, status=status))
+    response = Client().get(SCORE)
+    assert (response.status_code, response.json()) == (status, {"detail": "no"})
+    assert response.headers[HEADER] == "fast"
+    assert recorded == [("v2_score", "fast", False)]
+
+
+def test_a_refusal_that_was_raised_is_an_answer_too(fast_path: Put, recorded: list[Any]) -> None:
+    fast_path(raising(Refused(Problem.INVALID_ADDRESS)))
+    response = Client().get(SCORE)
+    assert (response.status_code, response.json()) == (400, {"detail": "Invalid address."})
+    assert recorded == [("v2_score", "fast", False)]
+
+
+def real(statement: str) -> Callable[[HttpRequest], HttpResponse]:
+    """An answer that PostgreSQL itself prevents."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+        raise AssertionError("PostgreSQL let it through")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raising(OperationalError("server closed the connection unexpectedly")),
+        raising(OperationalError("sorry, too many clients already")),
+        raising(InterfaceError("connection already closed")),
+        raising(psycopg.OperationalError("untranslated")),
+        raising(TimeoutError("the statement took too long")),
+        raising(VerifierDown()),
+        raising(caused(RuntimeError("wrapped"), OperationalError("lost"))),
+        raising(RuntimeError("a bug after COMMIT"), committing=True),
+        raising(OperationalError("lost at COMMIT"), committing=True),
+        raising(Refused(Problem.BUSY)),
+        real("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)"),
+        lambda request: HttpResponse(status=503, headers={"Retry-After": "1"}, content=b'{"detail": "busy"}'),
+    ],
+    ids=[
+        "lost", "too many connections", "interface", "driver", "timeout", "verifier", "cause",
+        "bug after commit", "lost at commit", "busy", "query canceled", "503",
+    ],
+)  # fmt: skip
+def test_time_and_the_database_are_503_and_never_the_hosts_to_bear(
+    answer: Any, fast_path: Put, recorded: list[Any]
+) -> None:
+    fast_path(answer)
+    response = Client().get(SCORE)
+    assert response.status_code == 503
+    assert list(json.loads(response.content)) == ["detail"]
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.headers[HEADER] == "fast"
+    assert recorded == [("v2_score", "fast", True)]
+    assert not circuit.of("v2_score").is_open
+
+
+def test_after_a_commit_a_500_is_not_tried_again(fast_path: Put) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        with context.serving(request):
+            context.committing()
+        return HttpResponse("oops", status=500)
+
+    fast_path(answer)
+    assert Client().get(SCORE).status_code == 503
+
+
+def test_what_a_failed_fast_path_wrote_is_gone_and_the_host_can_write(fast_path: Put) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE half_way ()")
+            cursor.execute("SELECT * FROM a_table_that_is_not_there")
+        raise AssertionError
+
+    fast_path(answer)
+    response = Client().get(f"/internal/stake/gtc/{OWNER}")  # the host's view asks the database
+    assert (response.status_code, response.json()["from"]) == (200, "host")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('half_way')")
+        assert cursor.fetchone() == (None,)
+
+
+def test_the_host_reads_the_body_the_fast_path_has_read(fast_path: Put) -> None:
+    def answer(request: HttpRequest) -> HttpResponse:
+        assert json.loads(request.body) == {"proof_values": ["a"]}
+        raise RuntimeError("after reading")
+
+    fast_path(answer)
+    response = Client().post(
+        "/internal/check-revocations", {"proof_values": ["a"]}, content_type="application/json"
+    )
+    assert json.loads(response.json()["body"]) == {"proof_values": ["a"]}
+
+
+def test_a_body_too_big_is_the_hosts_to_refuse(
+    fast_path: Put, settings: Settings, recorded: list[Any]
+) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4
+    response = Client().post("/internal/check-revocations", b"0123456789", content_type="application/json")
+    assert response.status_code == 400
+    assert recorded == [("check_revocations", "legacy", False)]
+
+
+def test_a_client_that_went_away_leaves_the_matter_to_the_host(fast_path: Put) -> None:
+    class Gone:
+        def read(self, *_: Any) -> bytes:
+            raise OSError("connection reset by peer")
+
+        def close(self) -> None:
+            """Nothing is left to close."""
+
+    request = RequestFactory().post("/internal/check-revocations", b"0123", content_type="application/json")
+    request._stream = Gone()
+    answers: list[HttpRequest] = []
+    dispatch(request, lambda asked: answers.append(asked) or HttpResponse())
+    assert answers == [request]
+
+
+SECRET = "prefix.a-very-secret-key"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-API-Key": SECRET}, {"Authorization": f"Bearer {SECRET}"}, {"Cookie": f"session={SECRET}"}],
+)
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError(f"while checking {SECRET}"), caused(RuntimeError("x"), ValueError(f"session={SECRET}"))],
+)
+def test_the_log_holds_no_secret_of_the_request(
+    headers: dict[str, str], error: Exception, fast_path: Put, caplog: pytest.LogCaptureFixture
+) -> None:
+    fast_path(raising(error))
+    assert Client().get(SCORE, headers=headers).json()["from"] == "host"
+    (record,) = [record for record in caplog.records if record.name == "scorer_fast.cutover.dispatch"]
+    said = logging.Formatter().format(record)
+    assert SECRET not in said
+    assert SECRET not in str(record.exc_info)
+    assert "Traceback" in said
+
+
+def test_a_bug_in_the_choosing_is_the_hosts_answer(fast_path: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flags, "choose", lambda *_: 1 / 0)
+    response = Client().get(SCORE)
+    assert response.json()["from"] == "host"
+    assert HEADER not in response.headers
+
+
+# ---- the circuit
+
+
+def test_an_open_circuit_means_the_host_answers_and_the_fast_path_is_left_alone(
+    fast_path: Put, settings: Settings
+) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CIRCUIT_FAILURES": 3}
+    calls = []
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        calls.append(request)
+        raise RuntimeError("always")
+
+    fast_path(answer)
+    answers = [Client().get(SCORE) for _ in range(6)]
+    assert [(one.status_code, one.json()["from"], one.headers[HEADER]) for one in answers] == [
+        (200, "host", "legacy")
+    ] * 6
+    assert len(calls) == 3
+    fast_path(lambda request: JsonResponse({"from": "fast"}))
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CIRCUIT_COOLDOWN_SECONDS": 0}
+    assert Client().get(SCORE).headers[HEADER] == "fast"
+    assert not circuit.of("v2_score").is_open
+
+
+def test_a_503_during_the_trial_lets_the_next_request_try(fast_path: Put, settings: Settings) -> None:
+    settings.SCORER_FAST = {
+        **settings.SCORER_FAST, "CIRCUIT_FAILURES": 1, "CIRCUIT_COOLDOWN_SECONDS": 0,
+    }  # fmt: skip
+    fast_path(raising(RuntimeError("opens it")))
+    Client().get(SCORE)
+    fast_path(raising(OperationalError("says nothing of the fast path")))
+    assert Client().get(SCORE).status_code == 503
+    fast_path(lambda request: JsonResponse({"from": "fast"}))
+    assert Client().get(SCORE).headers[HEADER] == "fast"
+
+
+# ---- the plain function
+
+
+@pytest.fixture
+def control() -> Iterator[Callable[[HttpRequest], HttpResponse]]:
+    return lambda request: JsonResponse({"from": "control"})
+
+
+def test_the_plain_function_dispatches_without_a_middleware(fast_path: Put, control: Any) -> None:
+    response = dispatch(RequestFactory().get(SCORE), control)
+    assert (json.loads(response.content), response.headers[HEADER]) == ({"from": "fast"}, "fast")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/elsewhere"), ("HEAD", SCORE), ("OPTIONS", SCORE), ("POST", SCORE)]
+)
+def test_the_plain_function_passes_on_what_is_no_operation(
+    method: str, path: str, fast_path: Put, control: Any
+) -> None:
+    response = dispatch(RequestFactory().generic(method, path), control)
+    assert json.loads(response.content) == {"from": "control"}
+    assert HEADER not in response.headers
+
+
+def test_the_plain_function_falls_back_to_control(fast_path: Put, control: Any) -> None:
+    fast_path(raising(RuntimeError("a bug")))
+    response = dispatch(RequestFactory().get(SCORE), control)
+    assert (json.loads(response.content), response.headers[HEADER]) == ({"from": "control"}, "legacy")
+
+
+def test_what_control_raises_stays_raised(fast_path: Put, recorded: list[Any], settings: Settings) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "split"}}
+    with pytest.raises(LookupError):
+        dispatch(RequestFactory().get(SCORE), lambda request: {}["nothing"])
+    assert recorded == [("v2_score", "legacy", True)]
+
+
+def test_a_dispatch_inside_a_dispatch_decides_once(fast_path: Put) -> None:
+    fast_path(raising(RuntimeError("counted once")))
+    calls: list[int] = []
+
+    def control(request: HttpRequest) -> HttpResponse:
+        return dispatch(request, lambda inner: calls.append(1) or JsonResponse({"from": "control"}))
+
+    response = dispatch(RequestFactory().get(SCORE), control)
+    assert json.loads(response.content) == {"from": "control"}
+    assert calls == [1]
+
+
+# ---- figures
+
+
+@pytest.mark.parametrize(
+    ("mode", "measure", "expected"),
+    [
+        ("legacy", False, []),
+        ("legacy", True, [("v2_score", "legacy", False)]),
+        ("split", False, [("v2_score", "legacy", False)]),
+        ("shadow", False, [("v2_score", "legacy", False)]),
+        ("fast", False, [("v2_score", "fast", False)]),
+    ],
+)
+def test_every_request_that_is_not_plain_legacy_is_measured(
+    mode: str, measure: bool, expected: list[Any], fast_path: Put, recorded: list[Any], settings: Settings
+) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": mode}, "MEASURE_LEGACY": measure}
+    response = Client().get(SCORE)
+    assert [figure for figure in recorded if figure[1] in ("fast", "legacy")] == expected
+    assert (HEADER in response.headers) == (mode != "legacy")
+
+
+def test_the_hosts_own_errors_are_counted_as_the_hosts(
+    fast_path: Put, recorded: list[Any], settings: Settings
+) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "split"}}
+    client = Client(raise_request_exception=False)
+    response = client.get(f"/internal/allow-list/broken/{OWNER}")
+    assert (response.status_code, response.headers[HEADER]) == (500, "legacy")
+    assert recorded == [("allow_list", "legacy", True)]
