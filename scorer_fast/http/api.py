@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db.utils import InterfaceError, OperationalError
@@ -20,6 +20,8 @@ from ..operations import context
 from . import ceramic_cache, embed, internal, v2
 from .catalogue import find
 from .problems import problem_response
+
+View = Callable[..., HttpResponse]
 
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89abAB])")  # NUL, or a surrogate that may stand alone
 _DEPTH = 200  # brackets of a body that are not looked at; nesting beyond it is refused
@@ -90,7 +92,7 @@ def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     raise error  # to the cutover, which may let the host answer; standing alone, to `_answering`
 
 
-def _answering(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _answering(view: View) -> View:
     """The view with its span and its log line; a rehearsal has neither."""
 
     @functools.wraps(view)
@@ -106,7 +108,7 @@ def _answering(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]
     return answer
 
 
-def _standing_alone(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _standing_alone(view: View) -> View:
     """The view of a service with nobody behind it: an unavailable database or didkit is a 503."""
 
     @functools.wraps(view)
@@ -120,17 +122,11 @@ def _standing_alone(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
     return answer
 
 
-def url_patterns() -> list[URLPattern]:
-    """The API's URL patterns, every view instrumented."""
-    return [
-        URLPattern(pattern.pattern, _answering(pattern.callback), pattern.default_args, pattern.name)
-        for pattern in api.urls[0]
-    ]
+def _wrapped(patterns: Iterable[URLPattern], wrapper: Callable[[View], View]) -> list[URLPattern]:
+    return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 
-def standalone_patterns() -> list[URLPattern]:
-    """The same for a service of its own, where nobody stands behind it."""
-    return [
-        URLPattern(pattern.pattern, _standing_alone(pattern.callback), pattern.default_args, pattern.name)
-        for pattern in url_patterns()
-    ]
+# Every view instrumented; what is unexpected is raised to the caller.
+PATTERNS = _wrapped(api.urls[0], _answering)
+# The same for a service of its own, where nobody stands behind it.
+STANDALONE_PATTERNS = _wrapped(PATTERNS, _standing_alone)

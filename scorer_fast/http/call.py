@@ -48,7 +48,6 @@ class Planned:
 
     ``rows``: per table the rows that would be there afterwards, within what the request touches.
     ``read_rows()``: the same tables and the same extent, as the database has them now.
-    ``volatile``: None, or why rows cannot be compared.
     """
 
     status: int

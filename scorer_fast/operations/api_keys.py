@@ -41,12 +41,17 @@ def authenticate(api_key: str) -> ApiKeyRow:
     if not dot or not 0 < len(prefix) <= PREFIX_LENGTH or "\x00" in prefix:
         raise Refused(Problem.INVALID_API_KEY)
     with step("auth"):
-        row = context.read(lambda: get_api_key(conf.database, prefix))
-        if row is None or row.revoked or (row.expiry_date is not None and row.expiry_date < context.now()):
-            raise Refused(Problem.INVALID_API_KEY)
-        if not _is_good(api_key, row):
-            raise Refused(Problem.INVALID_API_KEY)
+        row = context.read(lambda: _good_row(api_key, prefix))
+    if row is None:
+        raise Refused(Problem.INVALID_API_KEY)
     return row
+
+
+def _good_row(api_key: str, prefix: str) -> ApiKeyRow | None:
+    row = get_api_key(conf.database, prefix)
+    if row is None or row.revoked or (row.expiry_date is not None and row.expiry_date < context.now()):
+        return None
+    return row if _is_good(api_key, row) else None
 
 
 def require_read_scores(key: ApiKeyRow) -> None:

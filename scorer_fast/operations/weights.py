@@ -19,7 +19,7 @@ from . import context
 _ENTRIES = 1000  # communities a process remembers
 
 _lock = threading.Lock()
-_remembered: dict[tuple[str, int], tuple[float, dict[str, float] | None]] = {}
+_remembered: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
 
 
 def embed_weights(community_id: str | None) -> dict[str, float]:
@@ -42,33 +42,26 @@ def cache_weights() -> dict[str, float]:
 def _weights(community_id: int) -> dict[str, float]:
     if abs(community_id) > BIGINT:
         raise Refused(Problem.NO_COMMUNITY)
-    alias = conf.read_database
-    key = (alias, community_id)
-    known = _remembered.get(key)
-    if known is not None and known[0] > time.monotonic():
-        weights = known[1]
-    else:
-        weights = _read(alias, community_id)
-        if context.is_live():
-            _remember(key, weights)
+    weights = context.read(lambda: _known_or_read((conf.read_database, community_id)))
     if weights is None:
         raise Refused(Problem.NO_COMMUNITY)
     return weights
 
 
-def _read(alias: str, community_id: int) -> dict[str, float] | None:
+def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
+    known = _remembered.get(key)
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
     with step("read"):
-        row = context.read(lambda: get_weights(alias, community_id))
-    return None if row is None else Weights(row[0]).as_floats()
-
-
-def _remember(key: tuple[str, int], weights: dict[str, float] | None) -> None:
-    if weights is None:
-        return  # a community that is created answers at once
+        row = get_weights(*key)
+    if row is None:
+        return None  # and not remembered: a community that is created answers at once
+    weights = Weights(row[0]).as_floats()
     with _lock:
         if len(_remembered) >= _ENTRIES:
             _remembered.clear()
         _remembered[key] = (time.monotonic() + conf.weights_cache_seconds, weights)
+    return weights
 
 
 def forget() -> None:
