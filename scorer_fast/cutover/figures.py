@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -178,25 +178,25 @@ class _Recorder:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        away = False
+        from . import guard  # which reads figures
+
+        away: set[str] = set()
         while not self._ending:
             self._wake.wait(max(conf.figures_flush_seconds, 0.05))
-            try:
-                self.flush()
-                for job in _jobs:
+            for what, job in (("figures", self.flush), ("guard", guard.after_flush)):
+                try:
                     job()
-                away = False
-            except Exception as error:
-                if not away:
-                    logger.warning("figures cannot be stored; they are kept (%s)", type(error).__name__)
-                away = True
+                    away.discard(what)
+                except Exception as error:
+                    if what not in away:
+                        logger.warning("%s: the database cannot be used (%s)", what, type(error).__name__)
+                    away.add(what)
             # No connection waits idle for the next flush: each worker would hold one.
             with suppress(Exception):
                 connections[conf.database].close()
 
 
 _recorder = _Recorder()
-_jobs: list[Callable[[], object]] = []
 
 
 def record(operation_id: str, side: str, seconds: float, failed: bool) -> None:
@@ -225,12 +225,6 @@ def flush_if_due() -> None:
                 flush()
         except Exception as error:
             logger.warning("figures cannot be stored; they are kept (%s)", type(error).__name__)
-
-
-def after_each_flush(job: Callable[[], object]) -> None:
-    """Run ``job`` in the flushing thread after every flush; what it raises is logged."""
-    if job not in _jobs:
-        _jobs.append(job)
 
 
 def reset() -> None:
