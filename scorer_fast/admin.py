@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -36,6 +37,12 @@ class FlagForm(_Reasoned):
                 choices=[(one.id, one.id) for one in OPERATIONS if one.id not in taken]
             )
 
+    def clean_percent(self) -> Decimal:
+        try:
+            return flags.percentage(self.cleaned_data["percent"])
+        except flags.InvalidChange as problem:
+            raise forms.ValidationError(str(problem)) from None
+
     def clean_allow(self) -> str:
         return self._addresses("allow")
 
@@ -52,10 +59,11 @@ class FlagForm(_Reasoned):
 class KillForm(_Reasoned):
     class Meta:
         model = KillSwitch
-        fields = ("target", "active")
+        fields = ("target", "active", "reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["reason"] = ""  # the last change's reason is not this one's
         if "target" in self.fields:
             taken = set(KillSwitch.objects.values_list("target", flat=True))
             names = [flags.ALL, *(one.id for one in OPERATIONS)]
@@ -164,7 +172,7 @@ class LatchAdmin(_Kept):
             except flags.InvalidChange as problem:
                 self.message_user(request, str(problem), messages.ERROR)
                 return
-            self.message_user(request, f"{latch.operation}: lifted")
+            self.message_user(request, f"Lifted: {latch.operation}")
 
 
 @admin.register(FlagLog)

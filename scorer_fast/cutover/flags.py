@@ -471,13 +471,18 @@ def _percent(mode: Mode, given: Decimal | float | str | None, before: sql.FlagRo
         if before is not None and before.mode == Mode.SPLIT:
             return before.percent
         raise InvalidChange("Mode split needs a percentage: 0 to 100, at most two decimals.")
+    return percentage(given)
+
+
+def percentage(given: Decimal | float | str) -> Decimal:
+    """A percentage as it is stored: 0 to 100, two decimals."""
     try:
         percent = Decimal(str(given))
-        if not 0 <= percent <= 100 or percent != percent.quantize(Decimal("0.01")):
-            raise InvalidOperation
+        if 0 <= percent <= 100 and percent == percent.quantize(Decimal("0.01")):
+            return percent.quantize(Decimal("0.01"))
     except InvalidOperation:
-        raise InvalidChange(f"{given!r} is no percentage: 0 to 100, at most two decimals.") from None
-    return percent.quantize(Decimal("0.01"))
+        pass
+    raise InvalidChange(f"'{given}' is no percentage: 0 to 100, at most two decimals.")
 
 
 def addresses(given: Collection[str]) -> str:

@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ("active", models.BooleanField(default=True)),
                 ("updated_at", models.DateTimeField(editable=False)),
                 ("updated_by", models.CharField(editable=False, max_length=150)),
-                ("reason", models.TextField(editable=False)),
+                ("reason", models.TextField()),
             ],
             options={
                 "verbose_name": "kill switch",

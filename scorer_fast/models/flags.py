@@ -61,7 +61,7 @@ class KillSwitch(models.Model):
     active = models.BooleanField(default=True)
     updated_at = models.DateTimeField(editable=False)
     updated_by = models.CharField(max_length=150, editable=False)
-    reason = models.TextField(editable=False)
+    reason = models.TextField()
 
     class Meta:
         verbose_name = "kill switch"

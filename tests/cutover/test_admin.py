@@ -1,0 +1,154 @@
+"""Flags as people change them in the Django admin."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import Settings
+
+from scorer_fast.cutover import flags
+from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
+
+from .conftest import OWNER
+
+pytestmark = pytest.mark.django_db
+ADMIN = "/admin/scorer_fast"
+
+
+@pytest.fixture(autouse=True)
+def plain_urls(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "tests.cutover.small_host"
+
+
+def form(**given: str) -> dict[str, str]:
+    inline = {"log-TOTAL_FORMS": "0", "log-INITIAL_FORMS": "0"}
+    return {"mode": "legacy", "percent": "0", "allow": "", "deny": "", "reason": "a test", **inline, **given}
+
+
+def log() -> list[tuple[Any, ...]]:
+    return list(
+        FlagLog.objects.order_by("id").values_list(
+            "operation_id", "from_value", "to_value", "changed_by", "reason"
+        )
+    )
+
+
+def test_a_flag_is_added_and_changed_with_a_reason(admin_client: Client) -> None:
+    added = admin_client.post(
+        f"{ADMIN}/operationflag/add/", form(operation="v2_score", mode="split", percent="5", reason="slowly")
+    )
+    assert added.status_code == 302, added.content
+    changed = admin_client.post(
+        f"{ADMIN}/operationflag/v2_score/change/",
+        form(mode="fast", deny=OWNER.upper().replace("X", "x"), reason="all of it"),
+    )
+    assert changed.status_code == 302, changed.content
+    assert log() == [
+        ("v2_score", "legacy", "split 5.00 %", "admin", "slowly"),
+        ("v2_score", "split 5.00 %", f"fast; deny {OWNER}", "admin", "all of it"),
+    ]
+    row = OperationFlag.objects.get()
+    assert (row.mode, row.deny, row.updated_by) == ("fast", OWNER, "admin")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reason": ""}, "This field is required"),
+        ({"reason": "  "}, "This field is required"),
+        ({"percent": "100.01", "mode": "split"}, "0 to 100, at most two decimals"),
+        ({"percent": "-1", "mode": "split"}, "0 to 100, at most two decimals"),
+        ({"allow": "0x12"}, "is no address"),
+        ({"mode": "quick"}, "Select a valid choice"),
+        ({"operation": "v3_score"}, "Select a valid choice"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused_in_the_form(
+    admin_client: Client, given: dict[str, str], message: str
+) -> None:
+    answer = admin_client.post(f"{ADMIN}/operationflag/add/", form(**{"operation": "v2_score", **given}))
+    assert answer.status_code == 200
+    assert message in answer.content.decode()
+    assert log() == []
+    assert not OperationFlag.objects.exists()
+
+
+def test_the_page_of_a_flag_shows_its_log_and_lets_nobody_change_it(admin_client: Client) -> None:
+    flags.set_mode("v2_score", "fast", None, "because of the load", "ann")
+    page = admin_client.get(f"{ADMIN}/operationflag/v2_score/change/").content.decode()
+    assert "because of the load" in page
+    assert 'name="log-0-reason"' not in page
+    assert "deletelink" not in page
+    assert admin_client.get(f"{ADMIN}/operationflag/").status_code == 200
+    assert admin_client.get(f"{ADMIN}/flaglog/").status_code == 200
+    line = FlagLog.objects.get()
+    page = admin_client.get(f"{ADMIN}/flaglog/{line.pk}/change/").content.decode()
+    assert 'name="_save"' not in page
+    for url in (
+        f"{ADMIN}/flaglog/add/",
+        f"{ADMIN}/flaglog/{line.pk}/delete/",
+        f"{ADMIN}/operationflag/v2_score/delete/",
+    ):
+        assert admin_client.post(url, {"post": "yes"}).status_code == 403
+    assert FlagLog.objects.count() == OperationFlag.objects.count() == 1
+
+
+def test_an_operation_that_has_a_flag_is_not_offered_again(admin_client: Client) -> None:
+    flags.set_mode("v2_score", "fast", None, "a test", "ann")
+    page = admin_client.get(f"{ADMIN}/operationflag/add/").content.decode()
+    assert '<option value="embed_score">' in page
+    assert '<option value="v2_score">' not in page
+
+
+def test_a_kill_switch_is_thrown_and_released_with_a_reason(admin_client: Client) -> None:
+    url = f"{ADMIN}/killswitch/"
+    assert "required" in admin_client.post(f"{url}add/", {"target": "all", "active": "on"}).content.decode()
+    assert not KillSwitch.objects.exists()
+    admin_client.post(f"{url}add/", {"target": "all", "active": "on", "reason": "smoke"})
+    assert "required" in admin_client.post(f"{url}all/change/", {"reason": ""}).content.decode()
+    assert KillSwitch.objects.get().active
+    admin_client.post(f"{url}all/change/", {"reason": "it was toast"})
+    assert log() == [
+        ("all", "released", "killed", "admin", "smoke"),
+        ("all", "killed", "released", "admin", "it was toast"),
+    ]
+    assert admin_client.get(url).status_code == 200
+
+
+def lift(client: Client, latch: Latch, reason: str) -> str:
+    answer = client.post(
+        f"{ADMIN}/latch/", {"action": "lift", "_selected_action": [latch.pk], "reason": reason}, follow=True
+    )
+    return answer.content.decode()
+
+
+def test_a_latch_is_lifted_with_a_reason_alone(admin_client: Client) -> None:
+    flags.latch("v2_score", rule="p95", value="9 ms", limit="5 ms", window="5 min", sample=1000)
+    latch = Latch.objects.get()
+    page = admin_client.get(f"{ADMIN}/latch/{latch.pk}/change/").content.decode()
+    assert 'name="rule"' not in page
+    assert "Every change needs a reason" in lift(admin_client, latch, " ")
+    latch.refresh_from_db()
+    assert latch.lifted_at is None
+    assert "Lifted: v2_score" in lift(admin_client, latch, "repaired")
+    latch.refresh_from_db()
+    assert (latch.lifted_by, latch.lift_reason) == ("admin", "repaired")
+    assert log()[-1] == ("v2_score", "latched to legacy by p95", "legacy", "admin", "repaired")
+
+
+def test_who_may_only_look_changes_nothing(client: Client) -> None:
+    viewer = get_user_model().objects.create_user("viewer", password="x", is_staff=True)
+    viewer.user_permissions.set(
+        Permission.objects.filter(content_type__app_label="scorer_fast", codename__startswith="view_")
+    )
+    client.force_login(viewer)
+    flags.set_mode("v2_score", "fast", None, "a test", "ann")
+    flags.latch("v2_score", rule="p95", value="9 ms", limit="5 ms", window="5 min", sample=1000)
+    assert client.get(f"{ADMIN}/operationflag/v2_score/change/").status_code == 200
+    assert client.post(f"{ADMIN}/operationflag/v2_score/change/", form(mode="legacy")).status_code == 403
+    assert client.post(f"{ADMIN}/killswitch/add/", {"target": "all", "reason": "x"}).status_code == 403
+    lift(client, Latch.objects.get(), "I may not")
+    assert Latch.objects.get().lifted_at is None
+    assert OperationFlag.objects.get().mode == "fast"

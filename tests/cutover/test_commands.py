@@ -1,0 +1,219 @@
+"""``manage.py scorer_fast``: status, set, kill, lift."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
+from pytest_django import Settings
+
+from scorer_fast.cutover import flags
+from scorer_fast.cutover.flags import Mode
+from scorer_fast.http.catalogue import BY_ID
+from scorer_fast.management.commands.scorer_fast import subcommands
+from scorer_fast.models import FlagLog, KillSwitch, OperationFlag
+from scorer_fast.sql import flags as sql
+
+from .conftest import OWNER
+
+pytestmark = pytest.mark.django_db
+WHY = "--reason=a test"
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command("scorer_fast", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def status() -> dict[str, Any]:
+    return json.loads(run("status", "--json"))
+
+
+def operation(name: str) -> dict[str, Any]:
+    return next(one for one in status()["operations"] if one["operation"] == name)
+
+
+def modes() -> dict[str, tuple[str, str]]:
+    return {row.operation: (row.mode, str(row.percent)) for row in OperationFlag.objects.all()}
+
+
+def test_every_subcommand_has_what_the_command_asks_of_it() -> None:
+    found = subcommands()
+    assert {"status", "set", "kill", "lift"} <= set(found)
+    for module in found.values():
+        assert module.HELP
+        assert callable(module.add_arguments)
+        assert callable(module.run)
+
+
+def test_set_one_operation() -> None:
+    assert run("set", "v2_score", "split", "--percent=5", WHY, "--by=ann") == (
+        "v2_score: split 5.00 % (was legacy)\n"
+    )
+    assert modes() == {"v2_score": ("split", "5.00")}
+    (line,) = FlagLog.objects.all()
+    assert (line.changed_by, line.reason) == ("ann", "a test")
+
+
+def test_set_keeps_the_percentage_of_a_split_that_stays_one() -> None:
+    run("set", "v2_score", "split", "--percent", "12.5", WHY)
+    assert run("set", "v2_score", "split", WHY) == "v2_score: split 12.50 % (as before)\n"
+
+
+def test_set_a_group_and_all() -> None:
+    run("set", "score", "shadow", WHY)
+    assert set(modes()) == {"v2_score", "internal_score"}
+    run("set", "all", "fast", WHY)
+    assert modes() == dict.fromkeys(BY_ID, ("fast", "0.00"))
+
+
+def test_set_edits_the_lists() -> None:
+    other = "0x" + "b2" * 20
+    run("set", "v2_score", "split", "--percent=0", "--allow", OWNER.upper().replace("X", "x"), other, WHY)
+    assert operation("v2_score")["allow"] == [OWNER, other]
+    run("set", "v2_score", "fast", "--deny", OWNER, WHY)
+    run("set", "v2_score", "fast", "--unlist", other, WHY)
+    assert (operation("v2_score")["allow"], operation("v2_score")["deny"]) == ([OWNER], [OWNER])
+
+
+def test_all_or_nothing_of_a_group_is_set() -> None:
+    with pytest.raises(CommandError, match="'0x12' is no address"):
+        run("set", "score", "fast", "--allow", "0x12", WHY)
+    assert modes() == {}
+
+
+def test_set_says_what_still_holds_the_operation_back() -> None:
+    flags.latch("v2_score", rule="p95", value="9 ms", limit="5 ms", window="5 min", sample=1000)
+    flags.kill("all", reason="a test", by="test")
+    said = run("set", "v2_score", "fast", WHY)
+    assert "latched by p95" in said
+    assert "scorer_fast lift v2_score --reason" in said
+    assert "scorer_fast kill --release" in said
+
+
+def test_kill_and_release() -> None:
+    assert run("kill", WHY) == "all: killed\n"
+    assert run("kill", "all", WHY) == "all: was killed already\n"
+    assert {one["answers"] for one in status()["operations"]} == {"legacy"}
+    assert run("kill", "score", WHY) == "v2_score: killed\ninternal_score: killed\n"
+    assert run("kill", "--release", WHY) == ("all: released\nstill killed by: internal_score, v2_score\n")
+    run("kill", "score", "--release", WHY)
+    assert not KillSwitch.objects.filter(active=True).exists()
+    assert run("kill", "--release", WHY) == "all: was released already\n"
+
+
+def test_release_says_what_else_kills(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setenv("SCORER_FAST_KILL", "1")
+    settings.SCORER_FAST = {"KILL": ["v2_score"]}
+    run("kill", WHY)
+    assert run("kill", "--release", WHY).endswith(
+        'still killed by: SCORER_FAST_KILL of this process, SCORER_FAST["KILL"]\n'
+    )
+
+
+def test_lift() -> None:
+    flags.latch("v2_score", rule="errors", value="1 %", limit="0.1 %", window="5 min", sample=1000)
+    assert operation("v2_score")["stopped_by"] == ["latch"]
+    assert run("lift", "v2_score", WHY) == "v2_score: lifted (was latched by errors)\n"
+    assert operation("v2_score")["stopped_by"] == []
+    with pytest.raises(CommandError, match="v2_score is not latched"):
+        run("lift", "v2_score", WHY)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("set", "v2_score", "fast"),
+        ("kill",),
+        ("kill", "--release"),
+        ("kill", "v2_score"),
+        ("lift", "v2_score"),
+    ],
+)
+@pytest.mark.parametrize("reason", [(), ("--reason", "  ")])
+def test_every_change_wants_a_reason(arguments: tuple[str, ...], reason: tuple[str, ...]) -> None:
+    flags.latch("v2_score", rule="errors", value="1 %", limit="0.1 %", window="5 min", sample=1000)
+    before = FlagLog.objects.count()
+    with pytest.raises(CommandError, match="Every change needs a reason"):
+        run(*arguments, *reason)
+    assert FlagLog.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (("set", "v3_score", "fast"), "Operations: v2_score, .* Groups: cache, .* Or: all"),
+        (("set", "v2_score", "quick"), "Choose one of: legacy, shadow, split, fast"),
+        (("set", "v2_score", "split"), "Mode split needs a percentage: 0 to 100"),
+        (("set", "v2_score", "split", "--percent=120"), "0 to 100, at most two decimals"),
+        (("kill", "nobody"), "Groups: cache, .* Or: all"),
+        (("lift", "nobody"), "Operations: v2_score"),
+    ],
+)
+def test_what_is_wrong_comes_with_its_remedy(arguments: tuple[str, ...], remedy: str) -> None:
+    with pytest.raises(CommandError, match=remedy):
+        run(*arguments, WHY)
+
+
+def test_without_its_tables_it_says_to_migrate() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE scorer_fast_killswitch RENAME TO elsewhere")
+    with pytest.raises(CommandError, match=r"manage\.py migrate scorer_fast"):
+        run("kill", WHY)
+
+
+def test_without_its_database_it_names_the_switch_that_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(alias: str) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(sql, "list_flags", lost)
+    with pytest.raises(
+        CommandError, match=f"'{DEFAULT_DB_ALIAS}' cannot be reached .* set SCORER_FAST_KILL=1"
+    ):
+        run("status")
+
+
+def test_status_shows_every_operation_and_what_overrides_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.SCORER_FAST = {"KILL": ["gtc_stake"], "MODES": {"allow_list": "fast"}}
+    monkeypatch.setenv("SCORER_FAST_KILL", "cgrants")
+    run("set", "all", "fast", WHY, "--by=ann")
+    OperationFlag.objects.filter(operation="allow_list").delete()
+    run("set", "embed_score", "split", "--percent=2.5", WHY)
+    run("set", "embed_weights", "shadow", WHY)
+    run("set", "check_bans", "legacy", WHY)
+    run("kill", "v2_score", "--reason=bad", "--by=ben")
+    flags.latch("internal_score", rule="errors", value="1 %", limit="0.1 %", window="5 min", sample=1000)
+    shown = {
+        one["operation"]: (one["mode"], one["answers"], one["stopped_by"]) for one in status()["operations"]
+    }
+    assert list(shown) == list(BY_ID)
+    assert shown["embed_score"] == ("split", "both", [])
+    assert shown["embed_weights"] == ("shadow", "legacy", [])
+    assert shown["check_bans"] == ("legacy", "legacy", [])
+    assert shown["allow_list"] == ("fast", "fast", [])
+    assert shown["v2_score"] == ("fast", "legacy", ["kill switch"])
+    assert shown["internal_score"] == ("fast", "legacy", ["latch"])
+    assert shown["gtc_stake"] == ("fast", "legacy", ['setting SCORER_FAST["KILL"]'])
+    assert shown["contributor_statistics"] == ("fast", "legacy", ["environment variable SCORER_FAST_KILL"])
+    assert operation("embed_score")["percent"] == "2.50"
+    (switch,) = status()["kill_switches"]
+    assert (switch["target"], switch["by"], switch["reason"]) == ("v2_score", "ben", "bad")
+    (latch,) = status()["latches"]
+    assert (latch["operation"], latch["rule"], latch["sample"]) == ("internal_score", "errors", 1000)
+    text = run("status")
+    assert all(name in text for name in BY_ID)
+    assert "split 2.50 %" in text
+    assert "by ben: bad" in text
+    assert "by errors: 1 %, limit 0.1 %, window 5 min, sample 1000" in text
+
+
+def test_the_modes_of_the_help_are_the_modes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("scorer_fast", "set", "--help")
+    said = capsys.readouterr().out
+    assert all(mode in said for mode in Mode.values)
