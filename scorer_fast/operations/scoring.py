@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from django.db import Error as DatabaseError
@@ -25,7 +26,7 @@ from . import context, signatures
 from .effects import show
 from .plan import NO_CHANGE, Change, Plan, Rules, decide
 from .verifier import VERIFIER
-from .write import write
+from .write import queued, write
 
 logger = logging.getLogger("scorer_fast")
 
@@ -68,19 +69,24 @@ def score_address(
     ``require`` sees what was read and may refuse.
 
     Contention of any kind (lost claim, changed rows, deadlock, unique violation) shares one budget of
-    attempts; after it Refused(BUSY), with nothing written.
+    attempts; after it Refused(BUSY), with nothing written. The first attempt reads without a lock; later
+    ones queue up, for whoever reads unlocked again can lose for ever to those who do so faster.
     """
+    community_id: int | None = None
     for attempt in range(1, conf.write_attempts + 1):
         reverify = signatures.is_sampled()
-        row = _read(address, community, with_text=with_stamps or reverify, posted=posted)
-        if row is None:
-            raise Refused(missing)
-        if require is not None:
-            require(row)
-        context.reads_are_taken()
-        plan = _decide(row, address, change, reverify=reverify)
         try:
-            return Scored(plan, _write(plan))
+            with nullcontext() if community_id is None else queued(conf.database, address, community_id):
+                row = _read(address, community, with_text=with_stamps or reverify, posted=posted)
+                if row is None:
+                    raise Refused(missing)
+                if require is not None:
+                    require(row)
+                context.reads_are_taken()
+                community_id = row.community_id
+                plan = _decide(row, address, change, reverify=reverify)
+                new_ids = _write(plan)
+            return Scored(plan, new_ids)
         except Changed:
             count("writes.retried")
         except DatabaseError as error:

@@ -6,6 +6,8 @@ that the world moved raises Changed, and the caller reads and decides again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import orjson
@@ -41,6 +43,20 @@ def write(alias: str, plan: Plan) -> dict[int, int]:
         _write_score(alias, plan, passport_id, new_ids)
         context.committing()
     return new_ids
+
+
+@contextmanager
+def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
+    """A transaction in which nothing of this app changes the address's passport or score but the caller.
+
+    Lock order: the queue of the address, passport, score; then as :func:`write` goes on.
+    """
+    with transaction.atomic(using=alias):
+        passports.wait_in_queue(alias, address)
+        passport_id = passports.lock_passport_of(alias, address, community_id)
+        if passport_id is not None:
+            scores.lock_score(alias, passport_id)
+        yield
 
 
 def _lock(alias: str, plan: Plan) -> int:

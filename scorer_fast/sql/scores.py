@@ -23,52 +23,13 @@ class Seen(NamedTuple):
     last_score_timestamp: datetime | None
 
 
-# The events are inserted from the score row: no row, no event, and the caller knows by the count.
-# The token stands in the score row's own UPDATE: under READ COMMITTED a row that another transaction
-# just changed is judged again in its new version, so a stale decision never overwrites a newer one.
 UPDATE_SCORE = """
--- stores a score over the one that was read, with its events; registry_score pkey,
--- ceramic_cache_ceramiccache (type, address, provider) where live
-WITH live AS (
-    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-    FROM ceramic_cache_ceramiccache AS c
-    WHERE c.address = %(address)s
-      AND c.type = 1
-      AND c.deleted_at IS NULL
-      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
-),
-score AS (
-    UPDATE registry_score AS s
-    SET score = %(score)s,
-        last_score_timestamp = %(now)s,
-        status = 'DONE',
-        error = NULL,
-        evidence = %(evidence)s::jsonb,
-        stamp_scores = %(stamp_scores)s::jsonb,
-        stamps = %(stamps)s::jsonb,
-        expiration_date = %(expiration_date)s
-    FROM live
-    WHERE s.id = %(score_id)s
-      AND s.passport_id = %(passport_id)s
-      AND s.last_score_timestamp IS NOT DISTINCT FROM %(seen_timestamp)s::timestamptz
-      AND live.ids = %(live_ids)s::bigint[]
-      AND live.newest IS NOT DISTINCT FROM %(newest_update)s::timestamptz
-    RETURNING s.id, s.passport_id
-)
-INSERT INTO registry_event (action, address, created_at, data, community_id)
-SELECT e.action, %(address)s, %(now)s, e.data, %(community_id)s
-FROM (
-    SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
-    FROM score
-    CROSS JOIN jsonb_array_elements(%(dedup_events)s::jsonb) WITH ORDINALITY AS d (data, position)
-    UNION ALL
-    SELECT 1, 1, 'SCU', jsonb_build_object(
-               'model', 'registry.score',
-               'pk', score.id,
-               'fields', %(event_fields)s::jsonb || jsonb_build_object('passport', score.passport_id))
-    FROM score
-) AS e
-ORDER BY e.kind, e.position
+-- stores a score over the one that was read, with its events; see sql/functions.py
+SELECT scorer_fast_update_score_1(
+    %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
+    %(now)s::timestamptz, %(score)s::integer, %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb,
+    %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
 """
 
 INSERT_SCORE = """
@@ -111,6 +72,21 @@ ORDER BY e.kind, e.position
 """
 
 
+LOCK_SCORE = """
+-- locks the score of a passport; registry_score (passport_id)
+SELECT s.id
+FROM registry_score AS s
+WHERE s.passport_id = %(passport_id)s
+FOR NO KEY UPDATE
+"""
+
+
+def lock_score(alias: str, passport_id: int) -> int | None:
+    """Wait for the score's lock; its id, None when the passport has no score."""
+    row = fetch_one(alias, LOCK_SCORE, {"passport_id": passport_id})
+    return row and row[0]
+
+
 class ScoreWrite(NamedTuple):
     """A score row and its events, as they are stored; the JSON columns as JSON text."""
 
@@ -128,7 +104,8 @@ class ScoreWrite(NamedTuple):
 
 def update_score(alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen) -> bool:
     """Store over the score that was read; False when the score or the live stamps are no longer as seen."""
-    return run(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id}) > 0
+    row = fetch_one(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id})
+    return bool(row and row[0])
 
 
 def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
@@ -154,16 +131,7 @@ SELECT s.id,
        s.error,
        s.evidence::text,
        s.stamps::text,
-       CASE WHEN %(points)s AND community.human_points_program THEN json_build_object(
-           'rows', (SELECT json_agg(json_build_array(hp.action, hp.provider, hp.tx_hash, hp.chain_id) ORDER BY hp.id)
-                    FROM registry_humanpoints AS hp WHERE hp.address = %(address)s),
-           'communities', (SELECT json_agg(q.community_id)
-                           FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = %(address)s),
-           'lists', NULL::json,
-           'metamask', NULL::bigint,
-           'config', (SELECT json_object_agg(g.action, g.points) FROM registry_humanpointsconfig AS g WHERE g.active),
-           'multiplier', (SELECT x.multiplier FROM registry_humanpointsmultiplier AS x WHERE x.address = %(address)s)
-       ) END::text
+       CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(%(address)s) END
 FROM account_community AS community
 LEFT JOIN registry_passport AS p ON p.community_id = community.id AND p.address = %(address)s
 LEFT JOIN registry_score AS s ON s.passport_id = p.id
