@@ -70,11 +70,13 @@ db-start: setup ## starts the embedded PostgreSQL
 	@$(PYTHON) -m settings.embedded_postgres start
 
 .PHONY: db-stop
-db-stop: ## stops the embedded PostgreSQL
-	@if [ -d .postgres ] && [ -x $(PYTHON) ]; then $(PYTHON) -m settings.embedded_postgres stop; fi
+db-stop: ## stops it, and that of the tests
+	@if [ -d .postgres ] && [ -x $(PYTHON) ]; then \
+		$(PYTHON) -m settings.embedded_postgres test stop; $(PYTHON) -m settings.embedded_postgres stop; fi
 
 .PHONY: db-reset
-db-reset: setup ## stops it and removes its data
+db-reset: setup ## stops both and removes their data
+	@$(PYTHON) -m settings.embedded_postgres test reset
 	@$(PYTHON) -m settings.embedded_postgres reset
 
 .PHONY: clean

@@ -3,13 +3,14 @@
 The data lies in `.postgres/` of the repository; the server listens on a unix socket only, in a short folder
 of the system's temporary one (a socket's path may have about a hundred characters). Processes share it:
 whoever needs it first starts it, it outlives them, `make db-stop` ends it. It is durable, as a production
-server is; tests take their speed from `synchronous_commit=off` on their own connections.
+server is. Tests have a second one in `.postgres/test/`, which never waits for the disk: should the machine
+fail under it, its data is thrown away and made anew.
 
 Invariant: files that a dead server left are removed only under the lock, and only once no process of that
 server is alive. PostgreSQL as root is not possible: there the server runs as the owner of its data, at first
 the user `pgserver`, created when missing.
 
-    python -m settings.embedded_postgres start | stop | status | url [NAME] | psql [ARGUMENT …] | reset
+    python -m settings.embedded_postgres [test] start | stop | status | url [NAME] | psql [ARGUMENT …] | reset
 """
 
 import fcntl
@@ -35,6 +36,7 @@ from urllib.parse import quote
 import psutil
 
 FOLDER = Path(__file__).resolve().parent.parent / ".postgres"
+TEST_FOLDER = FOLDER / "test"
 VERSION = "18"
 DATABASE = "scorer_fast"
 ROLE = "postgres"
@@ -46,6 +48,24 @@ START_SECONDS = 60  # a server that was killed replays its log first
 STOP_SECONDS = 30
 LOCK_SECONDS = 180
 LOG_BYTES = 10_000_000
+OPTIONS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "port": str(PORT),
+    "max_connections": str(MAX_CONNECTIONS),
+    "shared_buffers": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+THROW_AWAY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "2GB",
+}
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -62,8 +82,11 @@ class Pidfile(NamedTuple):
 
 
 class EmbeddedPostgres:
-    def __init__(self, folder: Path = FOLDER) -> None:
+    """The server of one folder. One that is not `durable` is faster, and starts empty after a crash."""
+
+    def __init__(self, folder: Path = FOLDER, *, durable: bool = True) -> None:
         self.folder = folder.resolve()
+        self.durable = durable
         self.data = self.folder / "data"
         self.log = self.folder / "log" / "server.log"
         # The folder's hash keeps two clones apart, the user's number two users.
@@ -86,6 +109,13 @@ class EmbeddedPostgres:
             self._initialise()
             if live := self._clear_remains():
                 return live
+            try:
+                return self._start()
+            except EmbeddedPostgresError:
+                if self.durable:
+                    raise
+            shutil.rmtree(self.data)
+            self._initialise()
             return self._start()
 
     def stop(self) -> bool:
@@ -112,6 +142,10 @@ class EmbeddedPostgres:
     def program(self, name: str) -> Path:
         """The path of one of PostgreSQL's own programs."""
         return _programs() / name
+
+    @property
+    def running(self) -> bool:
+        return self._live() is not None
 
     # What runs now
 
@@ -234,7 +268,8 @@ class EmbeddedPostgres:
         if owner := self._server_user():
             os.chown(new, owner.pw_uid, owner.pw_gid)
         locale = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
-        self._run("initdb", "-D", str(new), "-U", ROLE, "--auth=trust", *locale)
+        sync = () if self.durable else ("--no-sync",)
+        self._run("initdb", "-D", str(new), "-U", ROLE, "--auth=trust", *locale, *sync)
         self._run("postgres", "--single", "-D", str(new), "postgres", given=f"CREATE DATABASE {DATABASE}\n")
         if self.data.exists():
             self.data.rmdir()
@@ -280,16 +315,9 @@ class EmbeddedPostgres:
     def _start(self) -> Path:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.unlink()
-        options = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self.socket_folder),
-            "unix_socket_permissions": "0700",
-            "port": str(PORT),
-            "max_connections": str(MAX_CONNECTIONS),
-            "shared_buffers": "256MB",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-        }
+        options = OPTIONS | {"unix_socket_directories": str(self.socket_folder)}
+        if not self.durable:
+            options |= THROW_AWAY
         arguments = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())
         limits = ("-w", "-t", str(START_SECONDS))
         self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), *limits, "-o", arguments, "start")
@@ -378,16 +406,22 @@ def _wait_until(true: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def embedded(*, test: bool = False) -> EmbeddedPostgres:
+    """This repository's server, or the one of its tests."""
+    return EmbeddedPostgres(TEST_FOLDER, durable=False) if test else EmbeddedPostgres()
+
+
 def main(arguments: Sequence[str]) -> int:
-    server = EmbeddedPostgres()
-    match list(arguments):
+    test = list(arguments[:1]) == ["test"]
+    server = embedded(test=test)
+    match list(arguments[test:]):
         case ["start"]:
             server.ensure_running()
             print(f"running: {server.url()}")
         case ["stop"]:
             print("stopped" if server.stop() else "was not running")
         case ["status"]:
-            print("running" if server._live() else "not running")
+            print("running" if server.running else "not running")
         case ["url", *name]:
             print(server.url(*name[:1]))
         case ["psql", *rest]:

@@ -7,7 +7,7 @@ from api import demo_issuer
 from settings import env, logs
 from settings.base import *  # noqa: F403
 from settings.base import cache, database
-from settings.embedded_postgres import EmbeddedPostgres
+from settings.embedded_postgres import embedded
 
 DEBUG = env.flag("DEBUG", True)
 SECRET_KEY = env.text("SECRET_KEY", "local-secret-key-for-this-machine-alone-0123456789")
@@ -15,7 +15,7 @@ ALLOWED_HOSTS = ["*"]
 
 DATABASES = {
     "default": database(
-        os.environ.get("DATABASE_URL") or EmbeddedPostgres().url(),
+        os.environ.get("DATABASE_URL") or embedded().url(),
         CONN_MAX_AGE=env.number("CONN_MAX_AGE", 600),  # seconds
         CONN_HEALTH_CHECKS=True,
     ),

@@ -1,26 +1,26 @@
-"""Tests: local.py with fixed values, whatever the environment of the person who runs them says."""
+"""Tests: fixed values, whatever the environment of the person who runs them says, save for DATABASE_URL."""
 
 import os
 
 from api import demo_issuer
-from settings.local import *  # noqa: F403
-from settings.local import DATABASES
+from settings.base import *  # noqa: F403
+from settings.base import cache, database
+from settings.embedded_postgres import embedded
 
 DEBUG = False
 # The recorded cases carry tokens signed with this key.
 SECRET_KEY = "parity-secret-key-0123456789abcdef-not-for-production"
+ALLOWED_HOSTS = ["*"]
 
 _suffix = os.environ.get("TEST_DB_SUFFIX", "")
-_name = f"test_scorer_fast_{_suffix}" if _suffix else "test_scorer_fast"
-DATABASES["default"].update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False, TEST={"NAME": _name})
-# A crash may lose the last commits of a test; nothing else differs from a durable server.
-DATABASES["default"]["OPTIONS"] = {
-    **DATABASES["default"]["OPTIONS"],
-    "options": "-c synchronous_commit=off",
+DATABASES = {
+    "default": database(
+        os.environ.get("DATABASE_URL") or embedded(test=True).url(),
+        TEST={"NAME": f"test_scorer_fast_{_suffix}" if _suffix else "test_scorer_fast"},
+    ),
 }
 
-LOGGING: dict[str, object] = {}
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = cache("")
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 
 CERAMIC_CACHE_SCORER_ID = "1"

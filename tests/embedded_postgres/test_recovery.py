@@ -242,3 +242,11 @@ def test_stopping_tells_whether_there_was_a_server(server: EmbeddedPostgres) -> 
     assert server.stop() is True
     assert server._processes() == []
     assert server.stop() is False
+
+
+def test_a_throw_away_server_starts_anew_where_its_data_is_beyond_repair(empty_folder: Path) -> None:
+    server = EmbeddedPostgres(empty_folder, durable=False)
+    assert answer(server, "SHOW fsync") == "off"
+    server.stop()
+    (server.data / "global" / "pg_control").write_bytes(b"\0" * 8192)
+    assert answer(server, "SELECT current_database()") == "scorer_fast"

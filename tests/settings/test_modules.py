@@ -26,6 +26,8 @@ names = [name for name in dir(settings) if name.isupper()]
 print(json.dumps({name: getattr(settings, name) for name in names}, default=str))
 """
 
+MANAGE = "import sys, manage; sys.argv[1:] = {}; manage.main()"
+
 
 def load(module: str, environment: dict[str, str], *, code: str = SHOW) -> subprocess.CompletedProcess[str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -93,9 +95,7 @@ def test_production_with_a_pool_a_replica_and_a_key_for_tokens() -> None:
 
 def test_production_passes_djangos_deployment_checks() -> None:
     arguments = ["check", "--deploy", "--fail-level", "WARNING"]
-    done = load(
-        "production", PRODUCTION, code=f"import sys, manage; sys.argv[1:] = {arguments}; manage.main()"
-    )
+    done = load("production", PRODUCTION, code=MANAGE.format(arguments))
     assert done.returncode == 0, done.stderr
 
 
