@@ -1,4 +1,16 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+
+def _create_missing_functions(using: str, **_: Any) -> None:
+    """A test database made without migrations has this app's tables but not its functions."""
+    from .sql.functions import create_missing
+
+    if connections[using].vendor == "postgresql":
+        create_missing(using)
 
 
 class ScorerFastConfig(AppConfig):
@@ -14,3 +26,4 @@ class ScorerFastConfig(AppConfig):
         from .operations import weights
 
         weights.forget_on_setting_change()
+        post_migrate.connect(_create_missing_functions, sender=self)

@@ -1,5 +1,7 @@
 from django.db import migrations, models
 
+from scorer_fast.sql.functions import FUNCTIONS
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -16,4 +18,5 @@ class Migration(migrations.Migration):
             ],
             options={"verbose_name": "verified credential"},
         ),
+        *(migrations.RunSQL(function.create, function.drop) for function in FUNCTIONS),
     ]

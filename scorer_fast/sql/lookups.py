@@ -143,7 +143,10 @@ ORDER BY e.id
 
 def list_stake_events(alias: str, address: str, round_id: int) -> list[StakeEventRow]:
     """Stake events of ``round_id`` whose staker or address is ``address`` (lower-cased)."""
-    return [StakeEventRow(*row) for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id})]
+    return [
+        StakeEventRow(*row)
+        for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id})
+    ]
 
 
 class ContributionsRow(NamedTuple):

@@ -79,7 +79,14 @@ SELECT (SELECT count(*) FROM qualified) + (SELECT count(*) FROM awarded)
 
 
 def insert_awards(
-    alias: str, address: str, community_id: int, awards: Awards, read: PointsRead, now: datetime, *, limit: int
+    alias: str,
+    address: str,
+    community_id: int,
+    awards: Awards,
+    read: PointsRead,
+    now: datetime,
+    *,
+    limit: int,
 ) -> bool:
     """Write ``awards`` all together; False when the address's points are no longer as ``read``."""
     rows: Sequence[PointsRow] = awards.rows
@@ -102,5 +109,3 @@ def insert_awards(
         },
     )
     return bool(row) and row[0] == len(rows) + awards.qualifies
-
-

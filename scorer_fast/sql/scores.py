@@ -145,7 +145,9 @@ def get_stored_score(
     """The stored score and the points of an address, each None without one; None when there is no such community."""
     if abs(community_id) > BIGINT:
         return None
-    row = fetch_one(alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points})
+    row = fetch_one(
+        alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points}
+    )
     if row is None:
         return None
     score_id, scored_at, expires, error, evidence, stamps, points_json = row
