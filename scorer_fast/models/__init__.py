@@ -2,6 +2,7 @@
 
 from .experiment import GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
+from .rescore import RescoreBatch, RescoreFailure, RescoreRun
 from .verified import VerifiedCredential
 
 __all__ = [
@@ -13,6 +14,9 @@ __all__ = [
     "Mismatch",
     "MismatchSample",
     "OperationFlag",
+    "RescoreBatch",
+    "RescoreFailure",
+    "RescoreRun",
     "ShadowCount",
     "VerifiedCredential",
 ]
