@@ -1,1 +1,81 @@
-"""System checks of this app, numbered, each with its remedy."""
+"""System checks of this app, numbered, each with its remedy; ``diagnosis.py`` looks, this module reports.
+
+Errors are what keeps the fast path from working at all. What the database lacks is a warning, so that
+``migrate`` can still run and mend it; ``manage.py scorer_fast doctor`` fails for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+
+from . import diagnosis
+from .conf import conf
+from .diagnosis import Finding
+
+
+@register("scorer_fast")
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Settings, middleware, packages; connects to nothing."""
+    own = list(diagnosis.look_at_own_settings())
+    if any(finding.number == "E001" for finding in own):
+        return messages(own)
+    return messages(
+        [
+            *own,
+            *diagnosis.look_at_host_settings(),
+            *diagnosis.look_at_middleware(),
+            *diagnosis.look_at_databases(),
+            *diagnosis.look_at_packages(),
+        ]
+    )
+
+
+@register(Tags.security, deploy=True)
+def check_exposure(**_: Any) -> list[CheckMessage]:
+    """What is safe in some places only: with ``check --deploy``."""
+    return messages(diagnosis.look_at_exposure())
+
+
+@register(Tags.database)
+def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Tables, columns and own migrations: with ``check --database``."""
+    findings: list[Finding] = []
+    for alias in databases or ():
+        if alias not in (conf.database, conf.read_database) or alias not in settings.DATABASES:
+            continue
+        if connections[alias].vendor != "postgresql":
+            continue
+        try:
+            # A database nobody has migrated yet is about to be: `migrate` runs this check first.
+            if not MigrationRecorder(connections[alias]).has_table():
+                continue
+            findings += diagnosis.look_at_schema(alias)
+            if alias == conf.database:
+                findings += diagnosis.look_at_own_tables(alias)
+        except Exception as error:
+            findings.append(
+                diagnosis.required(
+                    "W010",
+                    f"database {alias}",
+                    f"it cannot be asked ({type(error).__name__})",
+                    "See that the server runs and that DATABASES says how to reach it.",
+                )
+            )
+    return messages(findings)
+
+
+def messages(findings: Iterable[Finding]) -> list[CheckMessage]:
+    """Findings as Django reports them; what is fine is not reported."""
+    return [
+        (Error if finding.number.startswith("E") else Warning)(
+            f"{finding.about}: {finding.what}.", hint=finding.remedy, id=f"scorer_fast.{finding.number}"
+        )
+        for finding in findings
+        if finding.number
+    ]
