@@ -90,7 +90,7 @@ def _claims(token: str) -> dict[str, Any]:
             options={"require": ["exp"], "verify_aud": False, "verify_iss": False, "verify_sub": False,
                      "verify_jti": False},
         )  # fmt: skip
-    except (jwt.PyJWTError, ValueError, TypeError, UnicodeError):
+    except (jwt.PyJWTError, ArithmeticError, RecursionError, TypeError, ValueError):
         raise Refused(Problem.INVALID_TOKEN) from None
 
 

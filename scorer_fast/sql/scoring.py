@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -103,10 +104,11 @@ def read_scoring(
             "replaced": list(posted.replaced),
         },
     )
-    return None if row is None else _scoring_row(row)
+    return None if row is None else scoring_row(row)
 
 
-def _scoring_row(row: tuple) -> ScoringRow:
+def scoring_row(row: tuple[Any, ...]) -> ScoringRow:
+    """The twelve columns of READ_SCORING, in their types."""
     (community_id, weights, threshold, passport_id, score_id, scored_at) = row[:6]
     live, stamps, links, stored, overrides = map(_json, row[6:11])
     return ScoringRow(
@@ -132,5 +134,14 @@ def _scoring_row(row: tuple) -> ScoringRow:
     )
 
 
-def _json(text: str | None):
-    return None if text is None else orjson.loads(text)
+def _json(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # a number beyond a double: one field of one stamp, not the whole score
+        return json.loads(text, parse_int=_number)
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
