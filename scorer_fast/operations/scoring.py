@@ -48,7 +48,9 @@ class Scored(NamedTuple):
     def stamps(self) -> list[CacheStampRow]:
         """The address's live stamps after the request, by id; needs a request scored ``with_stamps``."""
         texts = [
-            CacheStampRow(self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
+            CacheStampRow(
+                self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or ""
+            )
             for stamp in self.plan.row.stamps
         ]
         return sorted(texts)
@@ -63,10 +65,11 @@ def score_address(
     change: Change = NO_CHANGE,
     posted: Posted = NOTHING_POSTED,
     require: Callable[[ScoringRow], None] | None = None,
+    unless: Callable[[Plan], bool] | None = None,
 ) -> Scored:
     """Score ``address``, with ``change`` in the same transaction; Refused(``missing``) without such a community.
 
-    ``require`` sees what was read and may refuse.
+    ``require`` sees what was read and may refuse; ``unless`` sees the plan and may leave it unwritten.
 
     Contention of any kind (lost claim, changed rows, deadlock, unique violation) shares one budget of
     attempts; after it Refused(BUSY), with nothing written. The first attempt reads without a lock; later
@@ -85,7 +88,7 @@ def score_address(
                 context.reads_are_taken()
                 community_id = row.community_id
                 plan = _decide(row, address, change, reverify=reverify)
-                new_ids = _write(plan)
+                new_ids = {} if unless is not None and unless(plan) else _write(plan)
             return Scored(plan, new_ids)
         except Changed:
             count("writes.retried")
@@ -120,12 +123,14 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Pos
 
 def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> Plan:
     now = context.now()
-    reading = credentials.read_stamps(row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now)
-    _log_unreadable(reading.unreadable)
+    reading = credentials.read_stamps(
+        row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now
+    )
+    log_unreadable(reading.unreadable)
     with step("verify"):
         signed = signatures.well_signed(reading.candidates, now, reverify=reverify)
     with step("decide"):
-        plan = decide(row, signed, address=address, now=now, rules=_rules(), change=change)
+        plan = decide(row, signed, address=address, now=now, rules=rules(), change=change)
     note(
         address=address,
         scorer_id=row.community_id,
@@ -136,8 +141,11 @@ def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) ->
     return plan
 
 
-def _rules() -> Rules:
-    return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
+def rules() -> Rules:
+    """The rules of the settings as they are now."""
+    return Rules(
+        conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled
+    )
 
 
 def _write(plan: Plan) -> dict[int, int]:
@@ -148,7 +156,8 @@ def _write(plan: Plan) -> dict[int, int]:
         return write(conf.database, plan)
 
 
-def _log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:
+def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:
+    """Count and log stamps that were left out."""
     count("stamps.unreadable", len(unreadable))
     for stamp in unreadable:
         logger.warning(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import DatabaseError, transaction
 
@@ -24,13 +25,28 @@ _prune_lock = threading.Lock()
 _next_prune = 0.0
 
 
+class Checked(NamedTuple):
+    """Candidates with a good signature in their order; which of them are news, and which once were good."""
+
+    good: tuple[Valid, ...]
+    new: tuple[Valid, ...]
+    no_longer: tuple[Valid, ...]
+
+
 def well_signed(candidates: Sequence[Valid], now: datetime, *, reverify: bool) -> tuple[Valid, ...]:
     """The candidates whose signature is good, in their order; with ``reverify`` remembered ones are asked too."""
+    checked = check(candidates, reverify=reverify)
+    keep(checked, now)
+    return checked.good
+
+
+def check(candidates: Sequence[Valid], *, reverify: bool) -> Checked:
+    """As :func:`well_signed`, but nothing is remembered yet."""
     asked = [stamp for stamp in candidates if not stamp.remembered]
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
     if not asked and not again:
         count("signatures.remembered", len(candidates))
-        return tuple(candidates)
+        return Checked(tuple(candidates), (), ())
     good = dict(
         zip(
             (stamp.digest for stamp in (*asked, *again)),
@@ -41,10 +57,18 @@ def well_signed(candidates: Sequence[Valid], now: datetime, *, reverify: bool) -
     count("signatures.remembered", len(candidates) - len(asked))
     count("signatures.verified", sum(good.values()))
     count("signatures.rejected", len(good) - sum(good.values()))
+    return Checked(
+        tuple(stamp for stamp in candidates if good.get(stamp.digest, True)),
+        tuple(stamp for stamp in asked if good[stamp.digest]),
+        tuple(stamp for stamp in again if not good[stamp.digest]),
+    )
+
+
+def keep(checked: Checked, now: datetime) -> None:
+    """Remember what is news and forget what is no longer so; outside the scoring transaction."""
     if context.is_live():
-        _remember([stamp for stamp in asked if good[stamp.digest]], now)
-        _forget([stamp for stamp in again if not good[stamp.digest]])
-    return tuple(stamp for stamp in candidates if good.get(stamp.digest, True))
+        _remember(checked.new, now)
+        _forget(checked.no_longer)
 
 
 def is_sampled() -> bool:
