@@ -1,0 +1,144 @@
+"""Rounds of short, interleaved measurements, so that what disturbs the machine disturbs all of them alike.
+
+A ratio is taken within a round, against the floor (or the baseline) of the same round; what is reported is the
+median over the rounds.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.load import Job, Load, Result
+from bench.servers import Server, postgres_cpu_seconds
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing that is measured: an operation of a server, in a state, at a concurrency."""
+
+    side: str
+    operation: str
+    state: str
+    concurrency: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a cell one round measures."""
+
+    seconds: float
+    count: int
+
+
+@dataclass
+class Sample:
+    """One cell in one round. Milliseconds; CPU in ms a request, of the server's processes, the database's and the load generator's."""
+
+    p50: float
+    p95: float
+    p99: float
+    rps: float
+    cpu: float
+    database_cpu: float
+    load_cpu: float
+    requests: int
+
+
+@dataclass
+class Figures:
+    """Samples by cell, one a round."""
+
+    samples: dict[Cell, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+
+    def median(self, cell: Cell, figure: str) -> float:
+        return statistics.median(getattr(sample, figure) for sample in self.samples[cell])
+
+    def ratio(self, cell: Cell, other: Cell, figure: str) -> float:
+        """The median over the rounds of ``cell`` over ``other``, each within its round."""
+        pairs = zip(self.samples[cell], self.samples[other], strict=False)
+        return statistics.median(getattr(one, figure) / getattr(two, figure) for one, two in pairs)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least ``share`` of the sorted values do not exceed."""
+    return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * round(share * 1000) // 1000) - 1))]
+
+
+def sample(result: Result, cpu: float, database_cpu: float, concurrency: int) -> Sample:
+    ordered = sorted(result.milliseconds)
+    wanted = len(ordered)
+    return Sample(
+        p50=quantile(ordered, 0.50),
+        p95=quantile(ordered, 0.95),
+        p99=quantile(ordered, 0.99),
+        rps=wanted / result.seconds,
+        cpu=cpu / wanted * 1000,
+        database_cpu=database_cpu / wanted * 1000,
+        load_cpu=result.cpu_seconds / wanted * 1000,
+        requests=wanted,
+    )
+
+
+Give = Callable[[Cell, int], list[str]]
+
+
+class Bench:
+    """Measures cells of running servers; ``give`` says which requests a cell sends."""
+
+    def __init__(self, load: Load, servers: dict[str, Server], database: Any, give: Give) -> None:
+        self.load, self.servers, self.database, self.give = load, servers, database, give
+        self.figures = Figures()
+        self.refused: dict[str, int] = {}
+
+    def measure(self, cell: Cell, size: Size, *, keep: bool = True, before: str = "") -> Sample | None:
+        server = self.servers[cell.side]
+        requests = self.give(cell, size.count)
+        job = Job(server.port, cell.concurrency, requests, size.seconds, size.count, before)
+        cpu, database_cpu = server.cpu_seconds(), postgres_cpu_seconds(self.database.data)
+        result = self.load.run(job)
+        cpu, database_cpu = server.cpu_seconds() - cpu, postgres_cpu_seconds(self.database.data) - database_cpu
+        bad = {status: n for status, n in result.statuses.items() if not status.startswith("2")}
+        if bad:
+            raise SystemExit(f"{cell} was answered with {bad}; see {server.log}")
+        if not keep:
+            return None
+        made = sample(result, cpu, database_cpu, cell.concurrency)
+        self.figures.samples[cell].append(made)
+        return made
+
+    def rounds(self, plan: Sequence[tuple[Cell, Size, str]], floors: Sequence[tuple[Cell, Size]], rounds: int) -> None:
+        """Each round measures every cell once, in another order, and the floor before, between and after.
+
+        The floor of a round is the median of its turns.
+        """
+        for number in range(rounds):
+            order = list(plan)
+            random.Random(number).shuffle(order)
+            turns: dict[Cell, list[Sample]] = defaultdict(list)
+            for place, (cell, size, before) in enumerate(order):
+                if place % FLOOR_EVERY == 0:
+                    self._floor(floors, turns)
+                self.measure(cell, size, before=before)
+            self._floor(floors, turns)
+            for cell, samples in turns.items():
+                self.figures.samples[cell].append(_median(samples))
+
+    def _floor(self, floors: Sequence[tuple[Cell, Size]], turns: dict[Cell, list[Sample]]) -> None:
+        for cell, size in floors:
+            made = self.measure(cell, size)
+            self.figures.samples[cell].pop()
+            assert made is not None
+            turns[cell].append(made)
+
+
+FLOOR_EVERY = 8  # cells between two turns of the floor
+
+
+def _median(samples: Sequence[Sample]) -> Sample:
+    names = Sample.__dataclass_fields__
+    return Sample(**{name: statistics.median(getattr(one, name) for one in samples) for name in names})
