@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from django.test import override_settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
@@ -63,10 +64,10 @@ SCORED = (
     "account_accountapikey",
     "account_accountapikeyanalytics",
 )
-LOOKED_UP = ("ceramic_cache_ban", "registry_score")
 EXAMPLES = settings(
     max_examples=60,
     deadline=None,
+    phases=[phase for phase in Phase if phase != Phase.explain],  # it traces every line of both sides
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -76,7 +77,11 @@ def host_settings(settings: Settings) -> Iterator[None]:
     for name, value in world.SETTINGS.items():
         setattr(settings, name, value)
     settings.DEMO_API_SCORER_ID = 2
-    settings.SCORER_FAST = {"BACKGROUND": False, "ENFORCE_TOKEN_ADDRESS": False}
+    settings.SCORER_FAST = {
+        "BACKGROUND": False,
+        "ENFORCE_TOKEN_ADDRESS": False,
+        "WEIGHTS_CACHE_SECONDS": 0,  # each side has a database of its own
+    }
     with both_sides.new_ids_apart():
         yield
 
@@ -487,11 +492,10 @@ switches = st.fixed_dictionaries(
 
 @EXAMPLES
 @given(seed=databases, sequence=st.lists(asks(), min_size=1, max_size=3), switched=switches)
-def test_scoring(settings: Settings, seed: Rows, sequence: list[Ask], switched: dict[str, Any]) -> None:
-    for name, value in switched.items():
-        setattr(settings, name, value)
-    theirs = both_sides.host(seed, sequence, SCORED)
-    ours = both_sides.fast(seed, sequence, SCORED)
+def test_scoring(seed: Rows, sequence: list[Ask], switched: dict[str, Any]) -> None:
+    with override_settings(**switched):
+        theirs = both_sides.host(seed, sequence, SCORED)
+        ours = both_sides.fast(seed, sequence, SCORED)
     assert all(answer.status < 500 for answer in ours.answers)
     if links_failed(theirs):
         note("the host failed the score, as section 7 says it does")
@@ -524,3 +528,207 @@ def host_may_fail(seed: Rows, sequence: list[Ask]) -> bool:
     ]
     several = any(len(stamp["credentialSubject"].get("nullifiers", [])) > 1 for stamp in stamps)
     return several or len(set(marks)) < len(marks)
+
+
+# ---- look-ups
+
+
+def numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": number, **row} for number, row in enumerate(rows, start=1)]
+
+
+def several(most: int, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(st.fixed_dictionaries(columns), max_size=most).map(numbered)
+
+
+def once(rows: list[dict[str, Any]], *columns: str) -> list[dict[str, Any]]:
+    """The rows without those that bear the same values in these columns."""
+    return list({tuple(row[column] for column in columns): row for row in rows}.values())
+
+
+people = st.sampled_from([OWNER, OWNER, OTHER])
+amounts = st.decimals(min_value=0, max_value=10**9, places=18).map(str) | st.sampled_from(
+    ["0", "0.95", "0.949999999999999999", "46.445", "46.4445", "0.000000000000000001"]
+)
+rounds = st.sampled_from(["0x" + "5" * 40, "0x" + "6" * 40])
+
+
+@st.composite
+def banned(draw: st.DrawFn) -> Rows:
+    return {
+        "ceramic_cache_ban": draw(
+            several(
+                6,
+                type=st.sampled_from(["account", "hash", "single_stamp"]),
+                address=st.sampled_from([OWNER, OTHER, ""]),
+                hash=st.sampled_from(["h1", "h2", ""]),
+                provider=st.sampled_from(["Google", "Ens", ""]),
+                end_time=st.sampled_from([None, PAST, "2090-01-01T00:00:00.999999+00:00", FUTURE[0]]),
+                reason=st.sampled_from([None, "sybil"]),
+                created_at=st.just(BEFORE),
+            )
+        )
+    }
+
+
+@st.composite
+def staked(draw: st.DrawFn) -> Rows:
+    stakes = several(
+        5,
+        chain=st.sampled_from([1, 10, 42161]),
+        lock_time=st.sampled_from([BEFORE, "2025-01-01T00:00:00.120000+00:00"]),
+        unlock_time=st.just(FUTURE[0]),
+        last_updated_in_block=st.integers(0, 2**256 - 1),
+        staker=people,
+        stakee=people,
+        current_amount=amounts,
+    )
+    events = several(
+        5,
+        event_type=st.sampled_from(["SelfStake", "Xstake"]),
+        round_id=st.sampled_from([1, 2]),
+        staker=people,
+        address=st.none() | people,
+        amount=amounts,
+        staked=st.booleans(),
+        block_number=st.integers(0, 2**31 - 1),
+        tx_hash=st.just("0x" + "1" * 64),
+    )
+    once = draw(
+        stakes.filter(lambda rows: len({(r["staker"], r["stakee"], r["chain"]) for r in rows}) == len(rows))
+    )
+    return {"stake_stake": once, "registry_gtcstakeevent": draw(events)}
+
+
+@st.composite
+def contributed(draw: st.DrawFn) -> Rows:
+    contributions = several(
+        6,
+        contributor=people,
+        round=rounds,
+        project=st.sampled_from("pqr"),
+        amount=amounts,
+        data=st.just({}),
+    )
+    protocol = draw(contributions)
+    for row in protocol:
+        row["ext_id"] = str(row["id"])
+    mapped = draw(several(2, round_number=st.just("1"), round_eth_address=rounds))
+    return {
+        "cgrants_profile": [{"id": 1, "handle": "h", "data": {}}],
+        "cgrants_grant": [
+            {
+                "id": n,
+                "hidden": False,
+                "active": True,
+                "is_clr_eligible": True,
+                "data": {},
+                "admin_profile_id": 1,
+            }
+            for n in (1, 2)
+        ],
+        "cgrants_subscription": [{"id": 1, "data": {}, "grant_id": 1, "is_mainnet": True}],
+        "cgrants_contribution": [
+            {
+                "id": number,
+                "data": {},
+                "subscription_id": 1,
+                "success": number == 1,
+                "amount_per_period_usdt": "1",
+            }
+            for number in (1, 2)
+        ],
+        "cgrants_grantcontributionindex": draw(
+            several(
+                6,
+                round_num=st.just(1),
+                amount=amounts,
+                contribution_id=st.sampled_from([None, 1, 1, 2]),
+                grant_id=st.sampled_from([1, 2]),
+                profile_id=st.just(1),
+                contributor_address=people,
+            )
+        ),
+        "cgrants_protocolcontributions": protocol,
+        "cgrants_squelchedaccounts": draw(
+            several(
+                2,
+                address=people,
+                score_when_squelched=st.just("0"),
+                sybil_signal=st.booleans(),
+                round_number=st.sampled_from(["1", "2"]),
+            )
+        ),
+        "cgrants_roundmapping": once(mapped, "round_eth_address"),
+    }
+
+
+subjects = st.fixed_dictionaries(
+    {
+        "hash": st.sampled_from(["h1", "h2", "", "other"]),
+        "provider": st.sampled_from(["Google", "Ens", "", None]),
+        "id": st.sampled_from([f"did:pkh:eip155:1:{OWNER}"] * 4 + [f"did:pkh:eip155:1:{OWNER_MIXED}", ""]),
+    }
+)
+LOOK_UPS = (
+    "check_bans",
+    "check_revocations",
+    "allow_list",
+    "credential_definition",
+    "gtc_stake",
+    "legacy_gtc_stake",
+    "contributor_statistics",
+    "embed_weights",
+    "cache_weights",
+    "embed_validate_api_key",
+)
+
+
+@st.composite
+def look_ups(draw: st.DrawFn) -> Ask:
+    wrong = OWNER_MIXED[:-1] + "D"
+    address = draw(st.sampled_from([OWNER, OWNER_MIXED, wrong, OWNER.upper(), OWNER[2:], OTHER, "0x1"]))
+    match draw(st.sampled_from(LOOK_UPS)):
+        case "check_bans":
+            payload = [{"credentialSubject": subject} for subject in draw(st.lists(subjects, max_size=4))]
+            return Ask("POST", "/internal/check-bans", payload, INTERNAL)
+        case "check_revocations":
+            values = draw(st.lists(st.sampled_from(["p11", "p12", ""]), max_size=4) | st.just(["p"] * 101))
+            return Ask("POST", "/internal/check-revocations", {"proof_values": values}, INTERNAL)
+        case "allow_list":
+            return Ask(
+                "GET", f"/internal/allow-list/{draw(st.sampled_from(LISTS))}/{address}", None, INTERNAL
+            )
+        case "credential_definition":
+            provider = draw(st.sampled_from(["Google", "None", "a%23b", "a%2523b"]))
+            return Ask("GET", f"/internal/customization/credential/{provider}", None, INTERNAL)
+        case "gtc_stake":
+            return Ask("GET", f"/internal/stake/gtc/{address}", None, INTERNAL)
+        case "legacy_gtc_stake":
+            number = draw(st.sampled_from(["1", "2", "-1", "x"]))
+            return Ask("GET", f"/internal/stake/legacy-gtc/{address}/{number}", None, INTERNAL)
+        case "contributor_statistics":
+            return Ask("GET", f"/internal/cgrants/contributor_statistics?address={address}", None, INTERNAL)
+        case "embed_weights":
+            return Ask("GET", f"/internal/embed/weights{draw(st.sampled_from(['', '?community_id=2']))}")
+        case "cache_weights":
+            return Ask("GET", "/ceramic-cache/weights")
+        case _:
+            headers = draw(st.sampled_from([KEY, {}, {"X-API-Key": "hostKEY1.wrong"}]))
+            return Ask("GET", "/internal/embed/validate-api-key", None, headers)
+
+
+looked_up = st.builds(
+    merged, st.builds(base), communities(), customizations(), banned(), staked(), contributed()
+)
+
+
+@EXAMPLES
+@given(seed=looked_up, sequence=st.lists(look_ups(), min_size=1, max_size=10))
+def test_looking_up(seed: Rows, sequence: list[Ask]) -> None:
+    revoked = cache_row(11, "Google", signed(OTHER, "Google", None, None, FUTURE[0], "eip712"))
+    seed["ceramic_cache_ceramiccache"] = [revoked]
+    seed["ceramic_cache_revocation"] = [{"id": 1, "proof_value": "p11", "ceramic_cache_id": 11}]
+    theirs = both_sides.host(seed, sequence, ())
+    found = both_sides.differences(both_sides.fast(seed, sequence, ()), theirs)
+    assert not found, "\n".join(found)
