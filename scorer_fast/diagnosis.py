@@ -34,7 +34,7 @@ DIDKIT_SECONDS = 60  # for a new process to import didkit and check two signatur
 
 
 class Finding(NamedTuple):
-    """One thing looked at: ``required`` (missing or wrong), ``advised`` or ``fine``; ``number``: the check's."""
+    """One thing looked at: ``required`` (it is missing), ``advised`` or ``fine``; ``number``: the check's."""
 
     level: str
     about: str
@@ -79,9 +79,7 @@ def look_at_own_settings() -> Iterator[Finding]:
             if name not in BY_ID:
                 yield _unknown('SCORER_FAST["GUARD"]["OPERATIONS"]', name, BY_ID)
             elif isinstance(limits, dict):
-                yield from _look_at_keys(
-                    f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS
-                )
+                yield from _look_at_keys(f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS)
 
 
 def _look_at_keys(where: str, given: dict[str, Any], known: dict[str, Any]) -> Iterator[Finding]:
@@ -210,8 +208,7 @@ def look_at_middleware() -> Iterator[Finding]:
 def _urls_are_included() -> bool:
     def included(resolver: URLResolver) -> bool:
         return any(
-            getattr(pattern.urlconf_name, "__name__", pattern.urlconf_name) == "scorer_fast.urls"
-            or included(pattern)
+            getattr(pattern.urlconf_name, "__name__", pattern.urlconf_name) == "scorer_fast.urls" or included(pattern)
             for pattern in resolver.url_patterns
             if isinstance(pattern, URLResolver)
         )
@@ -243,9 +240,7 @@ def look_at_databases() -> Iterator[Finding]:
                 "Use django.db.backends.postgresql, or a back end built on it.",
             )
     if not driver():
-        yield required(
-            "E007", "driver", "neither psycopg nor psycopg2 is installed", "pip install 'psycopg[binary]'"
-        )
+        yield required("E007", "driver", "neither psycopg nor psycopg2 is installed", "pip install 'psycopg[binary]'")
 
 
 def driver() -> str:

@@ -122,17 +122,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Index(NamedTuple):
-    """An index some statement relies on: one that begins with its columns serves, a unique one has just these."""
+    """An index some statement relies on: any that begins with its columns will do, if unique just these."""
 
     table: str
     columns: tuple[str, ...]
     unique: bool = False
+    where: str = ""
 
     @property
     def remedy(self) -> str:
         """The statement that makes it without locking anybody out."""
         unique = "UNIQUE " if self.unique else ""
-        return f"CREATE {unique}INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)});"
+        return f"CREATE {unique}INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)}){self.where};"
 
 
 INDEXES: tuple[Index, ...] = (
@@ -149,7 +150,7 @@ INDEXES: tuple[Index, ...] = (
     Index("ceramic_cache_ban", ("hash",)),
     Index("ceramic_cache_ceramiccache", ("address",)),
     Index("ceramic_cache_ceramiccache", ("id",), unique=True),
-    Index("ceramic_cache_ceramiccache", ("type", "address", "provider"), unique=True),
+    Index("ceramic_cache_ceramiccache", ("type", "address", "provider"), True, " WHERE deleted_at IS NULL"),
     Index("ceramic_cache_revocation", ("ceramic_cache_id",)),
     Index("ceramic_cache_revocation", ("proof_value",)),
     Index("cgrants_grantcontributionindex", ("contributor_address",)),
@@ -220,12 +221,15 @@ def list_indexes(alias: str, tables: Sequence[str]) -> list[Index]:
 
 
 def missing_indexes(alias: str) -> list[Index]:
-    """Those of :data:`INDEXES` that the database has no equal of."""
+    """Those of :data:`INDEXES` that the database has no equal of; tables that are missing count as whole."""
+    tables = list_columns(alias, sorted(COLUMNS))
     there = list_indexes(alias, sorted({index.table for index in INDEXES}))
-    return [wanted for wanted in INDEXES if not any(_serves(index, wanted) for index in there)]
+    return [
+        wanted for wanted in INDEXES if wanted.table in tables and not any(_serves(index, wanted) for index in there)
+    ]
 
 
 def _serves(index: Index, wanted: Index) -> bool:
     if wanted.unique:
-        return index == wanted
+        return index[:3] == wanted[:3]
     return index.table == wanted.table and index.columns[: len(wanted.columns)] == wanted.columns
