@@ -28,10 +28,9 @@ setup: ## the virtual environment with every pinned dependency
 
 .PHONY: run
 run: setup ## the server on PORT (8000), with a database of its own and demo data
-	@$(PYTHON) manage.py migrate --verbosity 0
-	@$(PYTHON) manage.py seed_demo --port $(PORT)
+	@$(PYTHON) manage.py seed_demo --migrate --port $(PORT)
 	@DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-settings.local} exec $(PYTHON) -m gunicorn settings.wsgi \
-		--bind 127.0.0.1:$(PORT) --worker-class gthread --workers $(WORKERS) --threads $(THREADS)
+		--bind 127.0.0.1:$(PORT) --worker-class gthread --workers $(WORKERS) --threads $(THREADS) --no-control-socket
 
 .PHONY: test
 test: setup ## every test (ARGS="-k word" for some, JOBS=1 for one process)

@@ -12,6 +12,7 @@ from typing import Any
 import jwt
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
@@ -86,6 +87,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--migrate", action="store_true", help="migrate the database first")
         parser.add_argument("--port", default="8000", help="the local port to print in the requests")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -94,6 +96,8 @@ class Command(BaseCommand):
                 "These settings do not trust the demo issuer, so this is no server for demo data: its keys "
                 "are public. Use settings.local (unset TRUSTED_IAM_ISSUERS there)."
             )
+        if options["migrate"]:
+            call_command("migrate", verbosity=0)
         with transaction.atomic():
             account = seed_account()
             seed_communities(account)
