@@ -116,9 +116,7 @@ def listed(name: str, *members: str) -> AddressList:
 
 
 def ruleset(provider_id: str, definition: Any) -> CustomCredentialRuleset:
-    return CustomCredentialRuleset.objects.create(
-        provider_id=provider_id, name=provider_id[:64], definition=definition
-    )
+    return CustomCredentialRuleset.objects.create(provider_id=provider_id, name=provider_id[:64], definition=definition)
 
 
 def customized(

@@ -1,0 +1,3 @@
+from tests.factories import properties
+
+__all__ = ["properties"]
