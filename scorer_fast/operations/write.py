@@ -123,7 +123,7 @@ def _write_score(alias: str, plan: Plan, passport_id: int | None, new_ids: dict[
         dedup_events=_json(plan.dedup_events()),
         event_fields=_json(event_fields(score, plan.now)),
     )
-    seen = _seen(plan, new_ids)
+    seen = seen_token(plan, new_ids)
     if plan.row.score_id is None:
         stored = scores.insert_score(alias, write, passport_id=passport_id, seen=seen)
     else:
@@ -132,7 +132,7 @@ def _write_score(alias: str, plan: Plan, passport_id: int | None, new_ids: dict[
         raise Changed
 
 
-def _seen(plan: Plan, new_ids: dict[int, int]) -> scores.Seen:
+def seen_token(plan: Plan, new_ids: dict[int, int]) -> scores.Seen:
     """The token as it must be now: what was read, with this request's own change on top."""
     deleted = set(plan.change.deleted_providers)
     left = [stamp for stamp in plan.row.live if not stamp.revoked and stamp.provider not in deleted]

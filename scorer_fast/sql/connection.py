@@ -17,21 +17,30 @@ def fetch_one(alias: str, statement: str, parameters: Parameters) -> tuple[Any, 
     """The first row of ``statement``, or None."""
     with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchone()
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
+
+
+def fetch_value(alias: str, statement: str, parameters: Parameters) -> Any:
+    """The first column of the first row, or None."""
+    row = fetch_one(alias, statement, parameters)
+    return None if row is None else row[0]
 
 
 def fetch_all(alias: str, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     """All rows of ``statement``."""
     with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def run(alias: str, statement: str, parameters: Parameters) -> int:
     """Execute ``statement``; how many rows it wrote."""
     with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.rowcount
+        written: int = cursor.rowcount
+    return written
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -48,3 +57,11 @@ def is_contention(error: BaseException) -> bool:
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database was lost, overloaded or too slow: nobody else would fare better now."""
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone: a class 08 or 57P state, or an error the server never sent."""
+    state = sqlstate(error)
+    if state is None:
+        return isinstance(error, OperationalError | InterfaceError)
+    return state.startswith(("08", "57P"))
