@@ -19,9 +19,7 @@ from .models import FlagLog, KillSwitch, Latch, OperationFlag
 class _Reasoned(forms.ModelForm):
     """A form that asks why."""
 
-    reason = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 2, "cols": 80}), help_text="why; kept in the log"
-    )
+    reason = forms.CharField(widget=forms.Textarea(attrs={"rows": 2, "cols": 80}), help_text="why; kept in the log")
 
 
 class FlagForm(_Reasoned):
@@ -67,9 +65,7 @@ class KillForm(_Reasoned):
         if "target" in self.fields:
             taken = set(KillSwitch.objects.values_list("target", flat=True))
             names = [flags.ALL, *(one.id for one in OPERATIONS)]
-            self.fields["target"] = forms.ChoiceField(
-                choices=[(name, name) for name in names if name not in taken]
-            )
+            self.fields["target"] = forms.ChoiceField(choices=[(name, name) for name in names if name not in taken])
 
 
 class _Kept(admin.ModelAdmin):
@@ -166,9 +162,7 @@ class LatchAdmin(_Kept):
     def lift(self, request: HttpRequest, queryset: QuerySet[Latch]) -> None:
         for latch in queryset.filter(lifted_at=None):
             try:
-                flags.lift(
-                    latch.operation, reason=request.POST.get("reason", ""), by=request.user.get_username()
-                )
+                flags.lift(latch.operation, reason=request.POST.get("reason", ""), by=request.user.get_username())
             except flags.InvalidChange as problem:
                 self.message_user(request, str(problem), messages.ERROR)
                 return

@@ -170,7 +170,7 @@ class Conf:
 
     @property
     def database(self) -> str:
-        return own("DATABASE")
+        return str(own("DATABASE"))
 
     @property
     def write_attempts(self) -> int:

@@ -4,7 +4,7 @@ Set the function's handler to ``scorer_fast.lambda_handler.handler``, ``DJANGO_S
 host's settings, and the target group's attribute ``lambda.multi_value_headers.enabled`` to true.
 
 A Lambda's threads are frozen between requests: flags are looked at in line, at most once per
-``FLAGS_REFRESH_SECONDS``, and ``SCORER_FAST["BACKGROUND"]`` should be False there.
+``FLAGS_REFRESH_SECONDS``. ``SCORER_FAST["BACKGROUND"]`` should be False there: figures are then stored in line.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-from .cutover import flags
+from .conf import conf
+from .cutover import figures, flags
 
 Event = dict[str, Any]
 
 
 def handler(event: Event, context: Any) -> Event:
     """Answer one ALB event (``multiValueHeaders`` and ``multiValueQueryStringParameters`` on)."""
-    return _application()(event, context)
+    answer = _application()(event, context)
+    if not conf.background:
+        figures.flush_if_due()  # no thread will do it once this process is frozen
+    return answer
 
 
 @cache

@@ -208,9 +208,7 @@ IGNORED: tuple[Ignored, ...] = (
     ),
     Ignored(
         "id_of_a_new_row",
-        re.compile(
-            r"rows\.[\w ]+\[\]\.(id|passport_id)\Z|rows\.registry_event\[\]\.data\.(pk|fields\.passport)\Z"
-        ),
+        re.compile(r"rows\.[\w ]+\[\]\.(id|passport_id)\Z|rows\.registry_event\[\]\.data\.(pk|fields\.passport)\Z"),
         "The database numbers a row when it is inserted; a decision without writing has no number for it.",
         _created_id,
     ),
@@ -248,20 +246,14 @@ UNORDERED: tuple[Unordered, ...] = (
         (("provider", "id"), ("provider",)),
         "Stamps come by id, and a decision without writing has no number for a new one.",
     ),
-    Unordered(
-        re.compile(r"body\.items\Z"), (("chain", "staker", "stakee"),), "The host gives stakes no order."
-    ),
+    Unordered(re.compile(r"body\.items\Z"), (("chain", "staker", "stakee"),), "The host gives stakes no order."),
     Unordered(re.compile(r"body\.results\Z"), (("id",),), "The host gives stake events no order."),
     Unordered(re.compile(r"rows\.registry_stamp\Z"), (("provider",),), _ROWS),
     Unordered(re.compile(r"rows\.registry_passport\Z"), (("address", "community_id"),), _ROWS),
     Unordered(re.compile(r"rows\.registry_event\Z"), (("action", "data.provider"),), _ROWS),
     Unordered(re.compile(r"rows\.registry_hashscorerlink\Z"), (("hash",),), _ROWS),
-    Unordered(
-        re.compile(r"rows\.registry_humanpoints\Z"), (("action", "chain_id", "provider", "tx_hash"),), _ROWS
-    ),
-    Unordered(
-        re.compile(r"rows\.registry_humanpointscommunityqualifiedusers\Z"), (("community_id",),), _ROWS
-    ),
+    Unordered(re.compile(r"rows\.registry_humanpoints\Z"), (("action", "chain_id", "provider", "tx_hash"),), _ROWS),
+    Unordered(re.compile(r"rows\.registry_humanpointscommunityqualifiedusers\Z"), (("community_id",),), _ROWS),
     Unordered(
         re.compile(r"rows\.ceramic_cache_ceramiccache( created)?\Z"),
         (("provider", "proof_value"), ("provider",)),
@@ -370,9 +362,7 @@ def _padded(values: list[Any], length: int) -> list[Any]:
     return [*values, *[ABSENT] * (length - len(values))]
 
 
-def _pair(
-    control: list[Any], candidate: list[Any], key_sets: tuple[tuple[str, ...], ...]
-) -> list[tuple[Any, Any]]:
+def _pair(control: list[Any], candidate: list[Any], key_sets: tuple[tuple[str, ...], ...]) -> list[tuple[Any, Any]]:
     """Entries side by side: equal ones, then those that agree in each set of keys in turn, then the rest."""
     left, right = list(control), list(candidate)
     pairs: list[tuple[Any, Any]] = []

@@ -205,11 +205,7 @@ _DATE = re.compile(
 def _error(answer: Answer) -> str | None:
     body = answer.json()
     for score in (body, body.get("score")) if isinstance(body, dict) else ():
-        if (
-            isinstance(score, dict)
-            and isinstance(score.get("error"), str)
-            and "last_score_timestamp" in score
-        ):
+        if isinstance(score, dict) and isinstance(score.get("error"), str) and "last_score_timestamp" in score:
             return str(score["error"])
     for row in (answer.rows or {}).get("registry_score", ()):
         if row.get("status") == "ERROR" and row.get("error"):
@@ -334,18 +330,14 @@ DELIBERATE: tuple[Deliberate, ...] = (
 )
 
 
-def sort_out(
-    case: Case, differences: list[Difference]
-) -> tuple[list[Difference], list[tuple[Deliberate, Difference]]]:
+def sort_out(case: Case, differences: list[Difference]) -> tuple[list[Difference], list[tuple[Deliberate, Difference]]]:
     """Mismatches, and deliberate differences with their rule: the first that applies takes what it covers."""
     if not differences:
         return [], []
     for rule in DELIBERATE:
         if (not rule.operations or case.operation in rule.operations) and rule.applies(case):
             covered = [(rule, difference) for difference in differences if rule.covers.match(difference.path)]
-            return [
-                difference for difference in differences if not rule.covers.match(difference.path)
-            ], covered
+            return [difference for difference in differences if not rule.covers.match(difference.path)], covered
     return differences, []
 
 

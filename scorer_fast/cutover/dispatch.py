@@ -88,9 +88,7 @@ def follow(route: Route, operation: Operation, request: HttpRequest, control: Co
     return _marked(host(request), LEGACY) if answer is None else _marked(answer, FAST)
 
 
-async def follow_async(
-    route: Route, operation: Operation, request: HttpRequest, control: AsyncControl
-) -> HttpResponse:
+async def follow_async(route: Route, operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
     """:func:`follow` on an event loop: what blocks goes to the pool's threads."""
     setattr(request, _SEEN, True)
     if route is Route.PLAIN:

@@ -104,9 +104,7 @@ class Handle:
             raise TooLate
 
 
-def shadow(
-    operation: Operation, request: HttpRequest, control: Callable[[HttpRequest], HttpResponse]
-) -> HttpResponse:
+def shadow(operation: Operation, request: HttpRequest, control: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
     """The host's answer, always; what the fast path makes of the request is compared with it afterwards."""
     handle = before(operation, request)
     started = time.perf_counter()
@@ -189,9 +187,7 @@ def _before(operation: Operation, request: HttpRequest) -> Handle | None:
     handle = Handle(
         operation=operation,
         request=_copy(request, body),
-        recorded=RecordedRequest(
-            request.method or "", request.get_full_path(), dict(request.headers.items()), body
-        ),
+        recorded=RecordedRequest(request.method or "", request.get_full_path(), dict(request.headers.items()), body),
         started=datetime.now(UTC),
     )
     if _is_aa(operation):
@@ -381,9 +377,7 @@ def _agrees_now(handle: Handle, control: Answer) -> bool:
     with _reading(conf.read_database):
         again = call.rehearse(_copy(handle.request, handle.recorded.body))
     planned = again.decide(datetime.now(UTC))
-    return not _compare(
-        handle, Answer(control.status, control.body), Answer(planned.status, planned.body)
-    ).differences
+    return not _compare(handle, Answer(control.status, control.body), Answer(planned.status, planned.body)).differences
 
 
 def _digest(answer: Answer) -> str:
@@ -480,9 +474,7 @@ def _store(
                 candidate=_sample(candidate, difference.candidate, redactor),
             )
             if group.seen == 1 and key.category == Category.MISMATCH.value:
-                logger.warning(
-                    "shadow: %s differs from the host at %s (%s)", key.operation, key.path, key.kind
-                )
+                logger.warning("shadow: %s differs from the host at %s (%s)", key.operation, key.path, key.kind)
 
 
 def redacted_request(recorded: RecordedRequest, redactor: Redactor) -> dict[str, Any]:

@@ -70,9 +70,7 @@ def row_order(key: int) -> tuple[bool, int]:
     return (key < 0, abs(key))
 
 
-def read_stamps(
-    stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime
-) -> Reading:
+def read_stamps(stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime) -> Reading:
     """Every check of a stamp but its signature: issuer, expiry, subject, provider, nullifiers."""
     candidates: list[Valid] = []
     unreadable: list[Unreadable] = []
@@ -108,7 +106,7 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
         return None
     if listed is not None and not isinstance(listed, list):
         raise ValueError("nullifiers is no list")
-    nullifiers = (own_hash,) if own_hash else tuple(listed)
+    nullifiers = (own_hash,) if own_hash else tuple(listed or ())
     for nullifier in (*nullifiers, *(listed or ())):
         if not isinstance(nullifier, str):
             raise ValueError("a nullifier is no string")
@@ -120,7 +118,7 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
         subject_provider=provider,
         nullifiers=nullifiers,
         has_nullifiers=bool(listed),
-        last_nullifier=next((n for n in reversed(listed or ()) if n), ""),
+        last_nullifier=next((nullifier for nullifier in reversed(listed or []) if nullifier), ""),
         expires_at=expires_at,
         expires_text=stamp.expiration_date,
         digest=stamp.digest,

@@ -83,9 +83,7 @@ def deduplicate(
     return Deduplicated(tuple(counting), tuple(clashes), tuple(sorted(new_links)), tuple(sorted(changed_links)))
 
 
-def _first_clash(
-    nullifiers: tuple[str, ...], links: Mapping[str, Link], address: str, now: datetime
-) -> Link | None:
+def _first_clash(nullifiers: tuple[str, ...], links: Mapping[str, Link], address: str, now: datetime) -> Link | None:
     for nullifier in nullifiers:
         link = links.get(nullifier)
         if link is not None and link.address != address and link.expires_at > now:

@@ -37,9 +37,7 @@ class Score(NamedTuple):
         }
 
 
-def score_stamps(
-    counting: Iterable[Valid], clashes: Iterable[Clash], weights: Weights, threshold: Decimal
-) -> Score:
+def score_stamps(counting: Iterable[Valid], clashes: Iterable[Clash], weights: Weights, threshold: Decimal) -> Score:
     """Weigh the counting stamps, in row order: the sum of floats depends on it in its last digits."""
     raw = Decimal(0)
     expires_at: datetime | None = None

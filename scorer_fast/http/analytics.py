@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import orjson
@@ -34,7 +34,8 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
         _store(request, key, status, "" if refused.problem is Problem.RATE_LIMITED else detail, None)
         raise
     except Exception as error:
-        _store(request, key, 500, type(error).__name__, None)
+        if not context.is_called():  # else the host's view may still answer, and record, the call
+            _store(request, key, 500, type(error).__name__, None)
         raise
     _store(request, key, response.status_code, None, response.content.decode())
     return response
@@ -49,7 +50,7 @@ def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None,
             "path": request.path[:PATH_LENGTH],
             "api_key_id": key.id,
             "error": error,
-            "headers": _json({name: "***" if name.lower() in MASKED else value for name, value in request.headers.items()}),
+            "headers": _json(_masked(request.headers)),
             "path_segments": _json(request.path.split("/")[1:]),
             "query_params": _json(dict(request.GET.lists())),
             "response": response,
@@ -62,6 +63,10 @@ def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None,
             insert_analytics(alias, row)
     except Exception:
         logger.warning("a call could not be recorded", extra={"prefix": key.prefix}, exc_info=True)
+
+
+def _masked(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: "***" if name.lower() in MASKED else value for name, value in headers.items()}
 
 
 def _json(value: object) -> str:

@@ -124,7 +124,7 @@ def _standing_alone(view: View) -> View:
     return answer
 
 
-def _wrapped(patterns: Iterable[URLPattern], wrapper: Callable[[View], View]) -> list[URLPattern]:
+def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[URLPattern]:
     return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 

@@ -29,9 +29,21 @@ class ApiKeyAuth(APIKeyHeader):
         return authenticate(key or "")
 
 
+def key_of(request: HttpRequest) -> ApiKeyRow:
+    """The API key an authenticated request came with."""
+    key: ApiKeyRow = request.auth  # type: ignore[attr-defined]  # set by Ninja
+    return key
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address an authenticated request's token belongs to, lower-cased."""
+    address: str = request.auth.address  # type: ignore[attr-defined]  # set by Ninja
+    return address
+
+
 def given_api_key(request: HttpRequest) -> str:
     """The API key of a request, good or not; empty without one."""
-    key = request.META.get("HTTP_X_API_KEY", "")
+    key: str = request.META.get("HTTP_X_API_KEY", "")
     if not key:
         words = request.META.get("HTTP_AUTHORIZATION", "").split()
         key = words[1] if len(words) > 1 else ""

@@ -1,14 +1,15 @@
 """Calling one operation from Python: what the cutover, the commands and the Lambda handler use.
 
-    response = call(request)                 # the fast answer; what is unexpected is raised
-    rehearsal = rehearse(request)            # reads only, before the host's own view runs
-    planned = rehearsal.decide(now)          # later, elsewhere: no lock, no write, no count
-    planned.status, planned.body, planned.rows
+response = call(request)                 # the fast answer; what is unexpected is raised
+rehearsal = rehearse(request)            # reads only, before the host's own view runs
+planned = rehearsal.decide(now)          # later, elsewhere: no lock, no write, no count
+planned.status, planned.body, planned.rows
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,7 +35,8 @@ def call(request: HttpRequest) -> HttpResponse:
     """
     match = _resolver().resolve(request.path_info)
     with context.serving(request):
-        return match.func(request, *match.args, **match.kwargs)
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+    return response
 
 
 def commit_attempted(request: HttpRequest) -> bool:
@@ -74,9 +76,6 @@ class Rehearsal:
 def rehearse(request: HttpRequest) -> Rehearsal:
     """Take the reads that deciding needs; rate limits, analytics and key migration are left alone."""
     match = _resolver().resolve(request.path_info)
-    with context.reading(request) as reads:
-        try:
-            match.func(request, *match.args, **match.kwargs)
-        except context.ReadTaken:
-            pass
+    with context.reading(request) as reads, suppress(context.ReadTaken):
+        match.func(request, *match.args, **match.kwargs)
     return Rehearsal(request, reads)

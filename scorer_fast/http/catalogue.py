@@ -78,8 +78,8 @@ OPERATIONS: tuple[Operation, ...] = (
               Subject.REQUEST, False, "Ruleset of a custom credential"),
     Operation("gtc_stake", "GET", "/internal/stake/gtc/{address}", "stake", Subject.PATH, False,
               "Stakes by and on an address"),
-    Operation("legacy_gtc_stake", "GET", "/internal/stake/legacy-gtc/{address}/{round_id}", "stake", Subject.PATH, False,
-              "Stake events of a round by and on an address"),
+    Operation("legacy_gtc_stake", "GET", "/internal/stake/legacy-gtc/{address}/{round_id}", "stake", Subject.PATH,
+              False, "Stake events of a round by and on an address"),
     Operation("contributor_statistics", "GET", "/internal/cgrants/contributor_statistics", "cgrants", Subject.QUERY,
               False, "Grants an address contributed to, and how much"),
 )  # fmt: skip
@@ -87,7 +87,9 @@ OPERATIONS: tuple[Operation, ...] = (
 BY_ID: dict[str, Operation] = {operation.id: operation for operation in OPERATIONS}
 
 
-def _index(operations: Iterable[Operation]) -> tuple[dict[tuple[str, str], Operation], dict[str, list[Operation]]]:
+def _index(
+    operations: Iterable[Operation],
+) -> tuple[dict[tuple[str, str], Operation], dict[str, list[Operation]]]:
     fixed: dict[tuple[str, str], Operation] = {}
     open_: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -8,7 +8,7 @@ from ninja import Router
 from ..operations import cache, weights
 from ..operations.payloads import Entry
 from . import schemas
-from .auth import token_auth
+from .auth import address_of, token_auth
 from .responses import json_response, stamps_and_score_body, stamps_body
 from .routing import endpoint
 
@@ -18,34 +18,34 @@ router = Router()
 @endpoint(router, answers=schemas.StampsAndScore, status=201, refuses=(404,), auth=token_auth)
 def cache_add_stamps(request: HttpRequest, payload: list[schemas.StampToAdd]) -> HttpResponse:
     """Store stamps of the token's address in place of older ones, and score it."""
-    scored = cache.cache_add_stamps(request.auth.address, [Entry(item.provider, item.stamp) for item in payload])
+    scored = cache.cache_add_stamps(address_of(request), [Entry(item.provider, item.stamp) for item in payload])
     return json_response(stamps_and_score_body(scored, with_points=True), 201)
 
 
 @endpoint(router, answers=schemas.StampsAndScore, refuses=(404,), auth=token_auth)
 def cache_patch_stamps(request: HttpRequest, payload: list[schemas.StampToPatch]) -> HttpResponse:
     """Remove the stamps of every named provider, store those that are brought, and score."""
-    scored = cache.cache_patch_stamps(request.auth.address, [Entry(item.provider, item.stamp) for item in payload])
+    scored = cache.cache_patch_stamps(address_of(request), [Entry(item.provider, item.stamp) for item in payload])
     return json_response(stamps_and_score_body(scored, with_points=True))
 
 
 @endpoint(router, answers=schemas.Stamps, refuses=(404,), auth=token_auth)
 def cache_delete_stamps(request: HttpRequest, payload: list[schemas.StampToDelete]) -> HttpResponse:
     """Remove the stamps of the named providers; the score follows, but is not answered."""
-    scored = cache.cache_delete_stamps(request.auth.address, [item.provider for item in payload])
+    scored = cache.cache_delete_stamps(address_of(request), [item.provider for item in payload])
     return json_response(stamps_body(scored.stamps()))
 
 
 @endpoint(router, answers=schemas.Score, refuses=(404,), auth=token_auth)
 def cache_get_score(request: HttpRequest, address: str, alternate_scorer_id: int | None = None) -> HttpResponse:
     """The stored score while it has not expired, else a new one."""
-    return json_response(cache.cache_get_score(request.auth.address, address, alternate_scorer_id))
+    return json_response(cache.cache_get_score(address_of(request), address, alternate_scorer_id))
 
 
 @endpoint(router, answers=schemas.Score, refuses=(404,), auth=token_auth)
 def cache_calc_score(request: HttpRequest, address: str, payload: schemas.AlternateScorer) -> HttpResponse:
     """A new score for another scorer."""
-    return json_response(cache.cache_calc_score(request.auth.address, address, payload.alternate_scorer_id))
+    return json_response(cache.cache_calc_score(address_of(request), address, payload.alternate_scorer_id))
 
 
 @endpoint(router, answers=schemas.Stamps, refuses=(404,))

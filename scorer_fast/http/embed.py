@@ -7,7 +7,7 @@ from ninja import Router
 
 from ..operations import embed, weights
 from . import schemas
-from .auth import api_key_auth, internal_auth
+from .auth import api_key_auth, internal_auth, key_of
 from .responses import json_response, stamps_and_score_body
 from .routing import endpoint
 
@@ -30,7 +30,7 @@ def embed_add_stamps(request: HttpRequest, address: str, payload: schemas.EmbedS
 @endpoint(router, answers=schemas.EmbedRateLimit, auth=api_key_auth)
 def embed_validate_api_key(request: HttpRequest) -> HttpResponse:
     """Whether the partner's API key is good, and how often its widget may ask."""
-    return json_response({"embed_rate_limit": request.auth.embed_rate_limit})
+    return json_response({"embed_rate_limit": key_of(request).embed_rate_limit})
 
 
 @endpoint(router, answers=dict[str, float], refuses=(404,))

@@ -32,7 +32,10 @@ PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.UNREADABLE_BODY: (400, "Cannot parse request body"),
     Problem.NOT_STORABLE: (422, "The request holds a character that cannot be stored."),
     Problem.STAMP_NOT_AN_OBJECT: (422, "A stamp must be a JSON object."),
-    Problem.STAMP_WITHOUT_PROOF_VALUE: (422, "A stamp must have a proof.proofValue of at most 256 characters."),
+    Problem.STAMP_WITHOUT_PROOF_VALUE: (
+        422,
+        "A stamp must have a proof.proofValue of at most 256 characters.",
+    ),
     Problem.STAMP_WITHOUT_PROVIDER: (422, "A stamp must name its provider in credentialSubject.provider."),
     Problem.PROVIDER_TOO_LONG: (422, "A provider has at most 256 characters."),
     Problem.PROVIDER_TWICE: (422, "Two entries bring a stamp for the same provider."),

@@ -41,4 +41,4 @@ def _is_over(request: HttpRequest, key: ApiKeyRow) -> bool:
         return False
     if usage is None or usage["time_left"] < 0:  # negative: the cache did not count
         return False
-    return usage["should_limit"] if live else usage["count"] >= usage["limit"]
+    return bool(usage["should_limit"] if live else usage["count"] >= usage["limit"])

@@ -12,7 +12,11 @@ from .schemas import Detail, Invalid
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ALWAYS = {400: Detail, 422: Invalid, 503: Detail}  # an unreadable body or address, a malformed request, contention
+ALWAYS = {
+    400: Detail,
+    422: Invalid,
+    503: Detail,
+}  # an unreadable body or address, a malformed request, contention
 
 
 def endpoint(

@@ -161,7 +161,7 @@ class CredentialSubject(Schema):
 
 
 class Credential(Schema):
-    credentialSubject: CredentialSubject  # noqa: N815  the field's name in the credential
+    credentialSubject: CredentialSubject
 
 
 class ProofValues(Schema):

@@ -8,7 +8,7 @@ from ninja import Router
 from ..operations import api_keys, score
 from . import schemas
 from .analytics import recorded
-from .auth import api_key_auth
+from .auth import api_key_auth, key_of
 from .rate_limit import check_rate_limit
 from .responses import json_response
 from .routing import endpoint
@@ -19,7 +19,7 @@ router = Router()
 @endpoint(router, answers=schemas.Score, refuses=(403, 404, 429), auth=api_key_auth)
 def v2_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse:
     """The score of an address, decided anew; a negative scorer id means the demo scorer."""
-    key = request.auth
+    key = key_of(request)
 
     def answer() -> HttpResponse:
         check_rate_limit(request, key)

@@ -85,9 +85,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("operation", models.CharField(max_length=64)),
                 ("rule", models.CharField(max_length=64)),
@@ -107,9 +105,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "operation",
@@ -153,9 +149,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="flaglog",
-            constraint=models.CheckConstraint(
-                name="scorer_fast_log_reason", **{_CHECK: Q(reason__regex=r"\S")}
-            ),
+            constraint=models.CheckConstraint(name="scorer_fast_log_reason", **{_CHECK: Q(reason__regex=r"\S")}),
         ),
         migrations.RunSQL(APPEND_ONLY, NOT_APPEND_ONLY),
     ]

@@ -67,9 +67,7 @@ class ShadowCount(models.Model):
     class Meta:
         verbose_name = "shadow count"
         constraints = [
-            models.UniqueConstraint(
-                fields=["operation", "minute", "outcome"], name="scorer_fast_shadowcount_cell"
-            ),
+            models.UniqueConstraint(fields=["operation", "minute", "outcome"], name="scorer_fast_shadowcount_cell"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ all that a rehearsal (shadow) needs, and no operation knows of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -80,18 +80,18 @@ def _running(run: Any) -> Iterator[Any]:
         _current.reset(token)
 
 
-def serving(request: HttpRequest):
+def serving(request: HttpRequest) -> AbstractContextManager[Serving]:
     """Serve ``request`` for real, keeping track of whether a COMMIT was sent."""
     setattr(request, _COMMIT, False)
     return _running(Serving(request))
 
 
-def reading(request: HttpRequest):
+def reading(request: HttpRequest) -> AbstractContextManager[Rehearsing]:
     """Take the reads of ``request`` only."""
     return _running(Rehearsing())
 
 
-def deciding(request: HttpRequest, reads: Rehearsing, now: datetime):
+def deciding(request: HttpRequest, reads: Rehearsing, now: datetime) -> AbstractContextManager[Deciding]:
     """Decide ``request`` as at ``now`` on the reads taken earlier."""
     return _running(Deciding(reads, now))
 
@@ -100,6 +100,11 @@ def is_live() -> bool:
     """Whether effects (writes, counts, remembered signatures) are wanted."""
     current = _current.get()
     return current is None or isinstance(current, Serving)
+
+
+def is_called() -> bool:
+    """Whether somebody stands behind this request who may answer it where this app fails."""
+    return _current.get() is not None
 
 
 def now() -> datetime:
@@ -112,7 +117,8 @@ def read(function: Callable[[], T]) -> T:
     """One round trip: taken, recorded, or given back from the record."""
     current = _current.get()
     if isinstance(current, Deciding):
-        return current.next_read()
+        recorded: T = current.next_read()
+        return recorded
     value = function()
     if isinstance(current, Rehearsing):
         current.taken.append(value)
@@ -138,7 +144,10 @@ def committing() -> None:
 
 @contextmanager
 def one_statement() -> Iterator[None]:
-    """Around a single autocommitted write: while it runs the outcome is unknown; what the server refused is not written."""
+    """Around a single autocommitted write: its outcome is unknown while it runs.
+
+    What the server refused is not written.
+    """
     committing()
     try:
         yield

@@ -100,7 +100,8 @@ def expected_rows(plan: Plan) -> dict[str, list[dict[str, Any]]]:
             for stamp in change.stamps
         ],
     }
-    return orjson.loads(orjson.dumps(rows))
+    normal: dict[str, list[dict[str, Any]]] = orjson.loads(orjson.dumps(rows))
+    return normal
 
 
 def _iso(instant: datetime | None) -> str | None:

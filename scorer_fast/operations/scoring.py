@@ -48,9 +48,7 @@ class Scored(NamedTuple):
     def stamps(self) -> list[CacheStampRow]:
         """The address's live stamps after the request, by id; needs a request scored ``with_stamps``."""
         texts = [
-            CacheStampRow(
-                self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or ""
-            )
+            CacheStampRow(self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
             for stamp in self.plan.row.stamps
         ]
         return sorted(texts)
@@ -123,9 +121,7 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Pos
 
 def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> Plan:
     now = context.now()
-    reading = credentials.read_stamps(
-        row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now
-    )
+    reading = credentials.read_stamps(row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now)
     log_unreadable(reading.unreadable)
     with step("verify"):
         signed = signatures.well_signed(reading.candidates, now, reverify=reverify)
@@ -143,9 +139,7 @@ def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) ->
 
 def rules() -> Rules:
     """The rules of the settings as they are now."""
-    return Rules(
-        conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled
-    )
+    return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
 
 
 def _write(plan: Plan) -> dict[int, int]:

@@ -85,9 +85,7 @@ def _remember(stamps: Sequence[Valid], now: datetime) -> None:
     alias = conf.database
     try:
         with transaction.atomic(using=alias) if in_transaction(alias) else nullcontext():
-            sql.upsert_verified(
-                alias, [stamp.digest for stamp in unique], [stamp.expires_at for stamp in unique], now
-            )
+            sql.upsert_verified(alias, [stamp.digest for stamp in unique], [stamp.expires_at for stamp in unique], now)
             _prune(alias, now)
     except DatabaseError:
         logger.warning("verified signatures could not be remembered", exc_info=True)
@@ -95,9 +93,7 @@ def _remember(stamps: Sequence[Valid], now: datetime) -> None:
 
 def _forget(stamps: Sequence[Valid]) -> None:
     if stamps:
-        logger.error(
-            "remembered signatures no longer check out", extra={"digests": [stamp.digest for stamp in stamps]}
-        )
+        logger.error("remembered signatures no longer check out", extra={"digests": [stamp.digest for stamp in stamps]})
         sql.delete_verified(conf.database, [stamp.digest for stamp in stamps])
 
 
@@ -114,4 +110,4 @@ def _prune(alias: str, now: datetime) -> None:
 
 def in_transaction(alias: str) -> bool:
     """Whether the caller has a transaction open: then a statement that fails needs a savepoint around it."""
-    return transaction.get_connection(alias).in_atomic_block
+    return bool(transaction.get_connection(alias).in_atomic_block)

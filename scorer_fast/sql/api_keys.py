@@ -64,5 +64,8 @@ VALUES (
 
 
 def insert_analytics(alias: str, row: dict[str, Any]) -> int:
-    """Store one call; ``headers``, ``path_segments`` and ``query_params`` as JSON text, ``response`` as text or None."""
+    """Store one call; ``response`` is text or None.
+
+    ``headers``, ``path_segments`` and ``query_params`` are JSON text.
+    """
     return run(alias, INSERT_ANALYTICS, row)

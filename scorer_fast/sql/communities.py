@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .connection import fetch_one
+from .connection import fetch_value
 
 BIGINT = 2**63 - 1
 
@@ -43,5 +43,5 @@ LIMIT 1
 
 def find_community(alias: str, community: CommunityKey) -> int | None:
     """The id of the community meant, external id first."""
-    row = fetch_one(alias, FIND_COMMUNITY, community.parameters())
-    return row and row[0]
+    value: int | None = fetch_value(alias, FIND_COMMUNITY, community.parameters())
+    return value

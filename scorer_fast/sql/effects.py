@@ -11,7 +11,8 @@ import orjson
 from .connection import fetch_one
 
 READ_EFFECTS = """
--- the rows one scoring of an address in a community touches, each table as a JSON array; registry_passport (address, community_id),
+-- the rows one scoring of an address in a community touches, each table as a JSON array;
+-- registry_passport (address, community_id),
 -- registry_event (action, address, community_id, created_at), registry_hashscorerlink (hash, community_id)
 WITH passport AS (
     SELECT p.id, p.address, p.community_id

@@ -77,9 +77,7 @@ ORDER BY b.side, b.bucket
 
 def list_buckets(alias: str, operation: str, since: datetime) -> list[BucketRow]:
     """The operation's buckets of each side since ``since``, in order."""
-    return [
-        BucketRow(*row) for row in fetch_all(alias, LIST_BUCKETS, {"operation": operation, "since": since})
-    ]
+    return [BucketRow(*row) for row in fetch_all(alias, LIST_BUCKETS, {"operation": operation, "since": since})]
 
 
 # ---- shadow counts
@@ -183,9 +181,7 @@ VALUES (%(mismatch_id)s, %(now)s, %(request)s::jsonb, %(control)s::jsonb, %(cand
 """
 
 
-def insert_sample(
-    alias: str, mismatch_id: int, now: datetime, *, request: str, control: str, candidate: str
-) -> int:
+def insert_sample(alias: str, mismatch_id: int, now: datetime, *, request: str, control: str, candidate: str) -> int:
     """Keep a sample: JSON texts, redacted."""
     return run(
         alias,

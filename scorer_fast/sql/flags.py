@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from .connection import fetch_all, fetch_one, run
+from .connection import fetch_all, fetch_one, fetch_value, run
 
 # Each look is a statement of its own, outside a transaction: one that locked several tables could
 # deadlock with a TRUNCATE of them.
@@ -188,8 +188,8 @@ RETURNING l.rule
 
 def lift_latch(alias: str, operation: str, *, now: datetime, by: str, reason: str) -> str | None:
     """Lift the operation's latch; the rule that had set it, None when none held."""
-    row = fetch_one(alias, LIFT_LATCH, {"operation": operation, "now": now, "by": by, "reason": reason})
-    return row and row[0]
+    value: str | None = fetch_value(alias, LIFT_LATCH, {"operation": operation, "now": now, "by": by, "reason": reason})
+    return value
 
 
 class LogRow(NamedTuple):

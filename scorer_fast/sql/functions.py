@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .connection import fetch_one, run
+from .connection import fetch_value, run
 
 # STABLE: all statements inside see one snapshot, the caller's, so it reads like one statement.
 CREATE_READ_SCORING = """
@@ -290,8 +290,7 @@ SELECT to_regprocedure(%(signature)s) IS NOT NULL
 
 def has_function(alias: str, function: Function) -> bool:
     """Whether the database has the function."""
-    row = fetch_one(alias, HAS_FUNCTION, {"signature": function.signature})
-    return bool(row and row[0])
+    return bool(fetch_value(alias, HAS_FUNCTION, {"signature": function.signature}))
 
 
 def create_missing(alias: str) -> int:

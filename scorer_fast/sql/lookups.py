@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ..domain.bans import Ban
-from .connection import fetch_all, fetch_one
+from .connection import fetch_all, fetch_one, fetch_value
 
 LIST_BANS = """
 -- bans that still run for an address or any of some hashes, by id; ceramic_cache_ban (address), (hash)
@@ -56,8 +56,7 @@ SELECT EXISTS (
 
 def is_listed(alias: str, name: str, address: str) -> bool:
     """Whether ``address`` (lower-cased) is a member of the list called ``name``; an unknown list has none."""
-    row = fetch_one(alias, IS_LISTED, {"name": name, "address": address})
-    return bool(row and row[0])
+    return bool(fetch_value(alias, IS_LISTED, {"name": name, "address": address}))
 
 
 GET_RULESET = """
@@ -70,8 +69,8 @@ WHERE r.provider_id = %(provider_id)s
 
 def get_ruleset(alias: str, provider_id: str) -> str | None:
     """The ruleset's definition as JSON text."""
-    row = fetch_one(alias, GET_RULESET, {"provider_id": provider_id})
-    return row and row[0]
+    value: str | None = fetch_value(alias, GET_RULESET, {"provider_id": provider_id})
+    return value
 
 
 GET_WEIGHTS = """
@@ -132,7 +131,8 @@ class StakeEventRow(NamedTuple):
 
 
 LIST_STAKE_EVENTS = """
--- legacy stake events of a round by or on an address, by id; registry_gtcstakeevent (round_id, staker), (round_id, address, staker)
+-- legacy stake events of a round by or on an address, by id;
+-- registry_gtcstakeevent (round_id, staker), (round_id, address, staker)
 SELECT e.id, e.event_type, e.round_id, e.staker, e.address, e.amount, e.staked, e.block_number, e.tx_hash
 FROM registry_gtcstakeevent AS e
 WHERE e.round_id = %(round_id)s
@@ -144,8 +144,7 @@ ORDER BY e.id
 def list_stake_events(alias: str, address: str, round_id: int) -> list[StakeEventRow]:
     """Stake events of ``round_id`` whose staker or address is ``address`` (lower-cased)."""
     return [
-        StakeEventRow(*row)
-        for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id})
+        StakeEventRow(*row) for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id})
     ]
 
 
@@ -159,7 +158,8 @@ class ContributionsRow(NamedTuple):
 
 
 GET_CONTRIBUTIONS = """
--- what an address gave, squelched rounds of the protocol left out; cgrants_grantcontributionindex (contributor_address),
+-- what an address gave, squelched rounds of the protocol left out;
+-- cgrants_grantcontributionindex (contributor_address),
 -- cgrants_protocolcontributions (contributor), cgrants_squelchedaccounts (address), cgrants_roundmapping (round_number)
 SELECT g.grants, g.amount, p.projects, p.amount
 FROM (

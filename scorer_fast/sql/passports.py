@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .connection import fetch_one
+from .connection import fetch_one, fetch_value
 
 # NO KEY UPDATE: two scorings exclude each other, while the host's foreign keys to the row go on.
 LOCK_PASSPORT = """
@@ -16,8 +16,8 @@ FOR NO KEY UPDATE
 
 def lock_passport(alias: str, passport_id: int) -> int | None:
     """Wait for the passport's lock; None when the row is gone."""
-    row = fetch_one(alias, LOCK_PASSPORT, {"passport_id": passport_id})
-    return row and row[0]
+    value: int | None = fetch_value(alias, LOCK_PASSPORT, {"passport_id": passport_id})
+    return value
 
 
 # A transaction-level advisory lock: it holds where there is no row to lock yet, and across communities.
@@ -44,8 +44,8 @@ FOR NO KEY UPDATE
 
 def lock_passport_of(alias: str, address: str, community_id: int) -> int | None:
     """Wait for the passport's lock; its id, None when there is no such row."""
-    row = fetch_one(alias, LOCK_PASSPORT_OF, {"address": address, "community_id": community_id})
-    return row and row[0]
+    value: int | None = fetch_value(alias, LOCK_PASSPORT_OF, {"address": address, "community_id": community_id})
+    return value
 
 
 INSERT_PASSPORT = """
@@ -59,5 +59,5 @@ RETURNING id
 
 def insert_passport(alias: str, address: str, community_id: int) -> int | None:
     """The new passport's id; None when another request created it first."""
-    row = fetch_one(alias, INSERT_PASSPORT, {"address": address, "community_id": community_id})
-    return row and row[0]
+    value: int | None = fetch_value(alias, INSERT_PASSPORT, {"address": address, "community_id": community_id})
+    return value

@@ -8,7 +8,7 @@ from datetime import datetime
 import orjson
 
 from ..domain.points import METAMASK, METAMASK_LIMIT, Awards, PointsRead, PointsRow
-from .connection import fetch_one
+from .connection import fetch_one, fetch_value
 
 
 def read_points(text: str | None) -> PointsRead | None:
@@ -47,7 +47,8 @@ def lock_points(alias: str, address: str, *, metamask: bool) -> None:
 
 
 INSERT_AWARDS = """
--- awards points where nothing changed since they were decided; registry_humanpoints (address, action, chain_id, provider, tx_hash),
+-- awards points where nothing changed since they were decided;
+-- registry_humanpoints (address, action, chain_id, provider, tx_hash),
 -- registry_humanpointscommunityqualifiedusers (address, community_id)
 WITH unchanged AS (
     SELECT
@@ -90,7 +91,7 @@ def insert_awards(
 ) -> bool:
     """Write ``awards`` all together; False when the address's points are no longer as ``read``."""
     rows: Sequence[PointsRow] = awards.rows
-    row = fetch_one(
+    written = fetch_value(
         alias,
         INSERT_AWARDS,
         {
@@ -108,4 +109,4 @@ def insert_awards(
             "chain_ids": [award.chain_id for award in rows],
         },
     )
-    return bool(row) and row[0] == len(rows) + awards.qualifies
+    return bool(written == len(rows) + awards.qualifies)

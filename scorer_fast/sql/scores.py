@@ -11,7 +11,7 @@ import orjson
 from ..domain.points import PointsRead
 from ..domain.score import StoredScore
 from .communities import BIGINT
-from .connection import fetch_one, run
+from .connection import fetch_one, fetch_value, run
 from .points import read_points
 
 
@@ -83,8 +83,8 @@ FOR NO KEY UPDATE
 
 def lock_score(alias: str, passport_id: int) -> int | None:
     """Wait for the score's lock; its id, None when the passport has no score."""
-    row = fetch_one(alias, LOCK_SCORE, {"passport_id": passport_id})
-    return row and row[0]
+    value: int | None = fetch_value(alias, LOCK_SCORE, {"passport_id": passport_id})
+    return value
 
 
 class ScoreWrite(NamedTuple):
@@ -104,8 +104,7 @@ class ScoreWrite(NamedTuple):
 
 def update_score(alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen) -> bool:
     """Store over the score that was read; False when the score or the live stamps are no longer as seen."""
-    row = fetch_one(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id})
-    return bool(row and row[0])
+    return bool(fetch_value(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id}))
 
 
 def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
@@ -145,9 +144,7 @@ def get_stored_score(
     """The stored score and the points of an address, each None without one; None when there is no such community."""
     if abs(community_id) > BIGINT:
         return None
-    row = fetch_one(
-        alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points}
-    )
+    row = fetch_one(alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points})
     if row is None:
         return None
     score_id, scored_at, expires, error, evidence, stamps, points_json = row
@@ -158,7 +155,8 @@ def get_stored_score(
 
 
 HAS_SCORE = """
--- whether an address has a score in a community; registry_passport (address, community_id), registry_score (passport_id)
+-- whether an address has a score in a community;
+-- registry_passport (address, community_id), registry_score (passport_id)
 SELECT EXISTS (
     SELECT
     FROM registry_passport AS p
@@ -171,8 +169,7 @@ SELECT EXISTS (
 
 def has_score(alias: str, community_id: int, address: str) -> bool:
     """Whether ``address`` was ever scored in the community of that id."""
-    row = fetch_one(alias, HAS_SCORE, {"community_id": community_id, "address": address})
-    return bool(row and row[0])
+    return bool(fetch_value(alias, HAS_SCORE, {"community_id": community_id, "address": address}))
 
 
 def _json(text: str | None) -> Any:

@@ -119,16 +119,11 @@ def scoring_row(row: tuple[Any, ...]) -> ScoringRow:
         passport_id=passport_id,
         score_id=score_id,
         last_score_timestamp=scored_at,
-        live=tuple(
-            LiveStamp(id_, of, datetime.fromisoformat(at), revoked) for id_, of, at, revoked in live or ()
-        ),
+        live=tuple(LiveStamp(id_, of, datetime.fromisoformat(at), revoked) for id_, of, at, revoked in live or ()),
         stamps=tuple(
-            Stamp(key, provider, at and datetime.fromisoformat(at), *rest)
-            for key, provider, at, *rest in stamps or ()
+            Stamp(key, provider, at and datetime.fromisoformat(at), *rest) for key, provider, at, *rest in stamps or ()
         ),
-        links={
-            hash_: Link(hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in links or ()
-        },
+        links={hash_: Link(hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in links or ()},
         stored_stamps=tuple(StoredStamp(*stamp) for stamp in stored or ()),
         points=read_points(row[11]),
     )

@@ -29,7 +29,8 @@ class CacheStampRow(NamedTuple):
 
 
 DELETE_CACHE_STAMPS = """
--- soft-deletes an address's live stamps of some providers; ceramic_cache_ceramiccache (type, address, provider) where live
+-- soft-deletes an address's live stamps of some providers;
+-- ceramic_cache_ceramiccache (type, address, provider) where live
 UPDATE ceramic_cache_ceramiccache AS c
 SET deleted_at = %(now)s,
     updated_at = %(now)s
@@ -92,7 +93,8 @@ def insert_cache_stamps(
 
 
 LIST_CACHE_STAMPS = """
--- an address's stamps that are neither deleted nor revoked, by id; ceramic_cache_ceramiccache (type, address, provider) where live
+-- an address's stamps that are neither deleted nor revoked, by id;
+-- ceramic_cache_ceramiccache (type, address, provider) where live
 SELECT c.id, c.address, c.provider, c.stamp::text
 FROM ceramic_cache_ceramiccache AS c
 WHERE c.address = %(address)s

@@ -50,8 +50,7 @@ def remedies() -> Iterator[None]:
         raise CommandError(str(problem)) from None
     except ProgrammingError as error:
         raise CommandError(
-            f"The tables of scorer_fast are not as they should be ({error}). "
-            "Run: manage.py migrate scorer_fast"
+            f"The tables of scorer_fast are not as they should be ({error}). Run: manage.py migrate scorer_fast"
         ) from error
     except (OperationalError, InterfaceError) as error:
         raise CommandError(

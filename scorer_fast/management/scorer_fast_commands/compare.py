@@ -37,16 +37,10 @@ class Sent(NamedTuple):
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--control", required=True, metavar="URL", help="the server that is right")
-    parser.add_argument(
-        "--candidate", required=True, metavar="URL", help="the server that is compared with it"
-    )
+    parser.add_argument("--candidate", required=True, metavar="URL", help="the server that is compared with it")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--cases", metavar="DIR", help="recorded cases (.json, .json.gz): their requests are sent"
-    )
-    source.add_argument(
-        "--requests", metavar="FILE", help="JSON lines or curl lines, as `mismatches` writes them"
-    )
+    source.add_argument("--cases", metavar="DIR", help="recorded cases (.json, .json.gz): their requests are sent")
+    source.add_argument("--requests", metavar="FILE", help="JSON lines or curl lines, as `mismatches` writes them")
     parser.add_argument(
         "--header",
         action="append",
@@ -129,14 +123,11 @@ def _print(command: BaseCommand, result: dict[str, Any]) -> None:
     if not result["differences"] and not result["deliberate"]:
         return
     name = f"{result['name']}: " if result["name"] else ""
-    command.stdout.write(
-        f"{name}{result['method']} {result['path']}: {result['control']} and {result['candidate']}"
-    )
+    command.stdout.write(f"{name}{result['method']} {result['path']}: {result['control']} and {result['candidate']}")
     for each in [*result["differences"], *result["deliberate"]]:
         why = f"  (deliberate: {each['rule']})" if "rule" in each else ""
         command.stdout.write(
-            f"    {each['path']} {each['kind']}: "
-            f"{_short(each['control'])} and {_short(each['candidate'])}{why}"
+            f"    {each['path']} {each['kind']}: {_short(each['control'])} and {_short(each['candidate'])}{why}"
         )
 
 
@@ -162,9 +153,7 @@ def _requests(options: dict[str, Any]) -> Iterator[Sent]:
             case = _read(file)
             for step in case["steps"]:
                 headers = {"Content-Type": "application/json", **step.get("headers", {})}
-                yield Sent(
-                    case.get("name", file.name), curl.of_json({**step, "headers": headers}), "legacy" in case
-                )
+                yield Sent(case.get("name", file.name), curl.of_json({**step, "headers": headers}), "legacy" in case)
         return
     try:
         text = Path(options["requests"]).read_text(encoding="utf-8")

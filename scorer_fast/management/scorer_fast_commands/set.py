@@ -41,9 +41,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
                 allow=_edited(present.allow if present else "", options["allow"], options),
                 deny=_edited(present.deny if present else "", options["deny"], options),
             )
-            command.stdout.write(
-                f"{operation_id}: {is_}" + (" (as before)" if was == is_ else f" (was {was})")
-            )
+            command.stdout.write(f"{operation_id}: {is_}" + (" (as before)" if was == is_ else f" (was {was})"))
     with remedies():
         held = {row.operation: row.rule for row in sql.list_open_latches(alias)}
         killed = {row.target for row in sql.list_active_kills(alias)}
@@ -54,9 +52,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
                 f"To lift: scorer_fast lift {operation_id} --reason …"
             )
         if killed & {operation_id, flags.ALL}:
-            command.stdout.write(
-                f"{operation_id} stays with the host: killed. To release: scorer_fast kill --release"
-            )
+            command.stdout.write(f"{operation_id} stays with the host: killed. To release: scorer_fast kill --release")
 
 
 def _edited(present: str, added: list[str] | None, options: dict[str, Any]) -> list[str] | None:

@@ -40,9 +40,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             line += f"  since {one['updated_at']} by {one['updated_by']}"
         command.stdout.write(line)
     for kill in found["kill_switches"]:
-        command.stdout.write(
-            f"killed: {kill['target']} since {kill['since']} by {kill['by']}: {kill['reason']}"
-        )
+        command.stdout.write(f"killed: {kill['target']} since {kill['since']} by {kill['by']}: {kill['reason']}")
     for latch in found["latches"]:
         command.stdout.write(
             f"latched: {latch['operation']} since {latch['since']} by {latch['rule']}: "

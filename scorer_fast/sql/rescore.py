@@ -1,0 +1,563 @@
+"""What scoring reads and writes, for many addresses of one community at once: the same rows, the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..domain.points import METAMASK, METAMASK_LIMIT, Awards, PointsRead
+from .connection import fetch_all, fetch_one, run
+from .scoring import ScoringRow, scoring_row
+
+
+class StoredEvidence(NamedTuple):
+    """A registry_score row, but for its time; JSON columns as JSON gave them."""
+
+    score: str | None
+    status: str | None
+    error: str | None
+    evidence: Any
+    stamp_scores: Any
+    stamps: Any
+    expiration_date: datetime | None
+
+
+class AddressRow(NamedTuple):
+    """One address of a batch as it was read, its JSON still text: what cannot be read is this address's alone."""
+
+    passport_id: int
+    address: str
+    columns: tuple[Any, ...]
+    stored: str | None
+
+    def scoring_row(self) -> ScoringRow:
+        """What scoring one address reads."""
+        return scoring_row(self.columns)
+
+    def stored_evidence(self) -> StoredEvidence | None:
+        """The stored score, where it was asked for and there is one."""
+        return None if self.stored is None else _evidence(self.stored)
+
+    def metamask_awards(self) -> int:
+        """MM2 awards of all addresses, where this one may get one; else 0."""
+        points = self.columns[11]
+        return 0 if points is None else orjson.loads(points)["metamask"] or 0
+
+
+# Addresses are looked at one after another inside, so that the JSON of a whole batch is never held at once.
+# "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
+# "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
+READ_ADDRESSES = """
+-- what scoring some addresses of a community needs, what the community says in the first row only; registry_passport pkey,
+-- ceramic_cache_ceramiccache (type, address, provider) where live, registry_hashscorerlink (hash, community_id),
+-- registry_score (passport_id), registry_stamp (passport_id)
+WITH community AS MATERIALIZED (
+    SELECT c.id, c.human_points_program,
+           COALESCE(w.weights, b.weights)::text AS weights,
+           COALESCE(w.threshold, b.threshold) AS threshold,
+           (SELECT json_agg(json_build_array(o.name, o.weight::text) ORDER BY o.kind, o.id)
+            FROM (SELECT 1 AS kind, a.id, 'AllowList#' || n.name AS name, a.weight
+                  FROM account_customization AS k
+                  JOIN account_allowlist AS a ON a.customization_id = k.id
+                  JOIN account_addresslist AS n ON n.id = a.address_list_id
+                  WHERE k.scorer_id = c.id
+                  UNION ALL
+                  SELECT 2, cc.id, cr.provider_id, cc.weight
+                  FROM account_customization AS k
+                  JOIN account_customcredential AS cc ON cc.customization_id = k.id
+                  JOIN account_customcredentialruleset AS cr ON cr.id = cc.ruleset_id
+                  WHERE k.scorer_id = c.id) AS o)::text AS overrides
+    FROM account_community AS c
+    LEFT JOIN scorer_weighted_scorer AS t ON t.id = c.scorer_id
+    LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = t.id AND t.type = 'WEIGHTED'
+    LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = t.id AND t.type = 'WEIGHTED_BINARY'
+    WHERE c.id = %(community_id)s
+),
+passports AS MATERIALIZED (
+    SELECT p.id, p.address, row_number() OVER (ORDER BY p.id) = 1 AS is_first
+    FROM registry_passport AS p
+    WHERE p.id = ANY (%(passport_ids)s::bigint[])
+      AND p.community_id = %(community_id)s
+    ORDER BY p.id
+)
+SELECT p.id,
+       p.address,
+       s.id,
+       s.last_score_timestamp,
+       a.live,
+       a.stamps,
+       a.links,
+       a.stored_stamps,
+       CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(p.address) END,
+       CASE WHEN %(with_stored)s AND s.id IS NOT NULL THEN json_build_array(
+           trim_scale(s.score)::text, s.status, s.error, s.evidence, s.stamp_scores, s.stamps, s.expiration_date
+       ) END::text,
+       CASE WHEN p.is_first THEN community.weights END,
+       community.threshold,
+       CASE WHEN p.is_first THEN community.overrides END
+FROM passports AS p
+CROSS JOIN community
+LEFT JOIN registry_score AS s ON s.passport_id = p.id
+CROSS JOIN LATERAL (
+    WITH live AS MATERIALIZED (
+        SELECT c.id, c.provider, c.updated_at, c.stamp #> '{}' AS stamp,
+               EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS revoked
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = p.address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+    ),
+    judged AS MATERIALIZED (
+        SELECT l.key, l.provider, l.updated_at, l.stamp, l.body,
+               l.stamp -> 'credentialSubject' AS subject,
+               sha256(convert_to(%(verifier)s || l.body, 'UTF8')) AS digest
+        FROM (
+            SELECT DISTINCT ON (l.provider) l.id AS key, l.provider, l.updated_at, l.stamp, l.stamp::text AS body
+            FROM live AS l
+            WHERE NOT l.revoked
+            ORDER BY l.provider, l.updated_at DESC
+        ) AS l
+    )
+    SELECT
+        (SELECT json_agg(json_build_array(l.id, l.provider, l.updated_at, l.revoked) ORDER BY l.id)
+         FROM live AS l)::text AS live,
+        (SELECT json_agg(json_build_array(
+                    j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                    CASE WHEN v.digest IS NULL OR p.id = ANY (%(with_text)s::bigint[]) THEN j.body END,
+                    j.stamp -> 'issuer', j.stamp -> 'expirationDate',
+                    j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
+         FROM judged AS j
+         LEFT JOIN LATERAL (
+             SELECT k.digest FROM scorer_fast_verifiedcredential AS k WHERE k.digest = j.digest OFFSET 0
+         ) AS v ON TRUE)::text AS stamps,
+        (SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
+         FROM registry_hashscorerlink AS h
+         WHERE h.community_id = %(community_id)s
+           AND h.hash = ANY (ARRAY(
+               SELECT j.subject ->> 'hash'
+               FROM judged AS j
+               WHERE j.subject ->> 'hash' IS NOT NULL
+               UNION
+               SELECT jsonb_array_elements_text(j.subject -> 'nullifiers')
+               FROM judged AS j
+               WHERE jsonb_typeof(j.subject -> 'nullifiers') = 'array')))::text AS links,
+        (SELECT json_agg(json_build_array(
+                    r.id,
+                    (SELECT j.key
+                     FROM judged AS j
+                     WHERE j.provider = r.provider
+                       AND (ROW(j.stamp)::record *= ROW(r.credential)::record OR j.stamp = r.credential)
+                     LIMIT 1))
+                ORDER BY r.id)
+         FROM registry_stamp AS r
+         WHERE r.passport_id = p.id)::text AS stored_stamps
+) AS a
+ORDER BY p.id
+"""
+
+
+def read_addresses(
+    alias: str,
+    community_id: int,
+    passport_ids: Sequence[int],
+    *,
+    verifier: str,
+    points: bool,
+    with_text: Sequence[int] = (),
+    with_stored: bool = False,
+) -> list[AddressRow]:
+    """What scoring the addresses of those passports needs, by passport id; passports that are gone are left out.
+
+    ``with_text``: passports whose stamps all come with their credential's text, remembered or not.
+    """
+    rows = fetch_all(
+        alias,
+        READ_ADDRESSES,
+        {
+            "community_id": community_id,
+            "passport_ids": list(passport_ids),
+            "verifier": verifier,
+            "points": points,
+            "with_text": list(with_text),
+            "with_stored": with_stored,
+        },
+    )
+    if not rows:
+        return []
+    weights, threshold, overrides = rows[0][10:13]
+    return [
+        AddressRow(
+            row[0],
+            row[1],
+            (community_id, weights, threshold, row[0], *row[2:8], overrides, row[8]),
+            row[9],
+        )
+        for row in rows
+    ]
+
+
+GET_STORED_EVIDENCE = """
+-- the stored score of a passport; registry_score (passport_id)
+SELECT s.last_score_timestamp,
+       json_build_array(
+           trim_scale(s.score)::text, s.status, s.error, s.evidence, s.stamp_scores, s.stamps, s.expiration_date)::text
+FROM registry_score AS s
+WHERE s.passport_id = %(passport_id)s
+"""
+
+
+def get_stored_evidence(alias: str, passport_id: int) -> tuple[datetime | None, StoredEvidence] | None:
+    """When the passport was last scored, and the score; None without one."""
+    row = fetch_one(alias, GET_STORED_EVIDENCE, {"passport_id": passport_id})
+    return None if row is None else (row[0], _evidence(row[1]))
+
+
+def _evidence(text: str) -> StoredEvidence:
+    *columns, expires = orjson.loads(text)
+    return StoredEvidence(*columns, None if expires is None else datetime.fromisoformat(expires))
+
+
+# SKIP LOCKED: who is being scored right now is left to those who score him, and looked at again alone.
+LOCK_PASSPORTS = """
+-- locks passports nobody else holds; registry_passport pkey
+SELECT p.id
+FROM registry_passport AS p
+WHERE p.id = ANY (%(passport_ids)s::bigint[])
+ORDER BY p.id
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+def lock_passports(alias: str, passport_ids: Sequence[int]) -> set[int]:
+    """Lock those of the passports that are there and free, by id; which they are."""
+    return {row[0] for row in fetch_all(alias, LOCK_PASSPORTS, {"passport_ids": list(passport_ids)})}
+
+
+class MovedLink(NamedTuple):
+    """A link to set to ``address`` and a new expiry; it still has to look as it was read."""
+
+    hash: str
+    address: str
+    expires_at: datetime
+    seen_address: str
+    seen_expires_at: datetime
+
+
+# Locked in the order of the nullifier before the update: an UPDATE by itself locks in any order.
+UPDATE_LINKS = """
+-- renews and takes over links of several addresses, each only as it was read; registry_hashscorerlink (hash, community_id)
+WITH wanted AS (
+    SELECT h.id, n.address, n.expires_at
+    FROM unnest(
+        %(hashes)s::text[], %(addresses)s::text[], %(expiries)s::timestamptz[],
+        %(seen_addresses)s::text[], %(seen_expiries)s::timestamptz[]
+    ) AS n (hash, address, expires_at, seen_address, seen_expires_at)
+    JOIN registry_hashscorerlink AS h
+      ON h.hash = n.hash
+     AND h.community_id = %(community_id)s
+     AND h.address = n.seen_address
+     AND h.expires_at = n.seen_expires_at
+    ORDER BY h.hash
+    FOR UPDATE OF h
+)
+UPDATE registry_hashscorerlink AS h
+SET address = wanted.address,
+    expires_at = wanted.expires_at
+FROM wanted
+WHERE h.id = wanted.id
+"""
+
+
+def update_links(alias: str, community_id: int, links: Sequence[MovedLink]) -> bool:
+    """Set the links; False when one no longer is as it was read."""
+    written = run(
+        alias,
+        UPDATE_LINKS,
+        {
+            "community_id": community_id,
+            "hashes": [link.hash for link in links],
+            "addresses": [link.address for link in links],
+            "expiries": [link.expires_at for link in links],
+            "seen_addresses": [link.seen_address for link in links],
+            "seen_expiries": [link.seen_expires_at for link in links],
+        },
+    )
+    return written == len(links)
+
+
+REPLACE_STAMPS = """
+-- makes the counting stamps of passports what they should be: some rows go, others are copied from the cache;
+-- registry_stamp pkey, ceramic_cache_ceramiccache pkey
+WITH gone AS (
+    DELETE FROM registry_stamp AS s
+    WHERE s.id = ANY (%(gone)s::bigint[])
+    RETURNING s.id
+)
+INSERT INTO registry_stamp (passport_id, provider, credential)
+SELECT n.passport_id, c.provider, c.stamp
+FROM unnest(%(passport_ids)s::bigint[], %(cache_ids)s::bigint[]) AS n (passport_id, cache_id)
+JOIN ceramic_cache_ceramiccache AS c ON c.id = n.cache_id
+ORDER BY n.passport_id, c.id
+"""
+
+
+def replace_stamps(alias: str, *, gone: Sequence[int], new: Sequence[tuple[int, int]]) -> bool:
+    """Delete the rows ``gone`` and copy cache rows, ``new`` by (passport, cache row); False when one is not there."""
+    written = run(
+        alias,
+        REPLACE_STAMPS,
+        {
+            "gone": list(gone),
+            "passport_ids": [passport_id for passport_id, _ in new],
+            "cache_ids": [cache_id for _, cache_id in new],
+        },
+    )
+    return written == len(new)
+
+
+# The locks of sql/points.py, one per address and in one order; that of the cap follows, as everywhere.
+LOCK_POINTS = """
+-- excludes other awards to some addresses
+SELECT pg_advisory_xact_lock(hashtextextended('scorer_fast points of ' || a.address, 0))
+FROM (SELECT n.address FROM unnest(%(addresses)s::text[]) AS n (address) ORDER BY n.address OFFSET 0) AS a
+"""
+
+
+def lock_points(alias: str, addresses: Sequence[str]) -> None:
+    """Wait until no other request awards points to one of ``addresses``."""
+    fetch_all(alias, LOCK_POINTS, {"addresses": list(addresses)})
+
+
+class AwardWrite(NamedTuple):
+    """What an address earns, and what it was read to have."""
+
+    address: str
+    awards: Awards
+    read: PointsRead
+
+
+INSERT_AWARDS = """
+-- awards points to several addresses where nothing changed since they were decided;
+-- registry_humanpoints (address, action, chain_id, provider, tx_hash),
+-- registry_humanpointscommunityqualifiedusers (address, community_id)
+WITH seen AS (
+    SELECT n.address, n.seen_rows, n.seen_communities, n.qualifies
+    FROM unnest(
+        %(addresses)s::text[], %(seen_rows)s::bigint[], %(seen_communities)s::bigint[], %(qualifies)s::boolean[]
+    ) AS n (address, seen_rows, seen_communities, qualifies)
+),
+unchanged AS (
+    SELECT
+    WHERE NOT EXISTS (
+              SELECT
+              FROM seen AS s
+              WHERE s.seen_rows <> (SELECT count(*) FROM registry_humanpoints AS p WHERE p.address = s.address)
+                 OR s.seen_communities <> (
+                        SELECT count(*) FROM registry_humanpointscommunityqualifiedusers AS q
+                        WHERE q.address = s.address))
+      AND (%(metamask)s = 0
+           OR (SELECT count(*) FROM registry_humanpoints AS p WHERE p.action = 'MM2') + %(metamask)s <= %(limit)s)
+),
+qualified AS (
+    INSERT INTO registry_humanpointscommunityqualifiedusers (address, community_id)
+    SELECT s.address, %(community_id)s
+    FROM unchanged
+    CROSS JOIN seen AS s
+    WHERE s.qualifies
+    ON CONFLICT (address, community_id) DO NOTHING
+    RETURNING id
+),
+awarded AS (
+    INSERT INTO registry_humanpoints (address, action, "timestamp", tx_hash, chain_id, provider)
+    SELECT n.address, n.action, %(now)s, n.tx_hash, n.chain_id, n.provider
+    FROM unchanged
+    CROSS JOIN unnest(
+        %(owners)s::text[], %(actions)s::text[], %(providers)s::text[], %(tx_hashes)s::text[], %(chain_ids)s::integer[]
+    ) WITH ORDINALITY AS n (address, action, provider, tx_hash, chain_id, position)
+    ORDER BY n.position
+    ON CONFLICT (address, action, chain_id, provider, tx_hash) DO NOTHING
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM qualified) + (SELECT count(*) FROM awarded)
+"""
+
+
+def insert_awards(alias: str, community_id: int, writes: Sequence[AwardWrite], now: datetime) -> bool:
+    """Write all awards together; False when the points of one of the addresses are no longer as read."""
+    rows = [(write.address, row) for write in writes for row in write.awards.rows]
+    written = fetch_one(
+        alias,
+        INSERT_AWARDS,
+        {
+            "community_id": community_id,
+            "now": now,
+            "metamask": sum(row.action == METAMASK for _, row in rows),
+            "limit": METAMASK_LIMIT,
+            "addresses": [write.address for write in writes],
+            "seen_rows": [len(write.read.rows) for write in writes],
+            "seen_communities": [len(write.read.communities) for write in writes],
+            "qualifies": [write.awards.qualifies for write in writes],
+            "owners": [address for address, _ in rows],
+            "actions": [row.action for _, row in rows],
+            "providers": [row.provider for _, row in rows],
+            "tx_hashes": [row.tx_hash for _, row in rows],
+            "chain_ids": [row.chain_id for _, row in rows],
+        },
+    )
+    return bool(written) and written[0] == len(rows) + sum(write.awards.qualifies for write in writes)
+
+
+class ScoreOfPassport(NamedTuple):
+    """A score to store with its events, and what must still be so; ``score_id`` None: a first one.
+
+    ``event_fields`` without the JSON columns, which the event takes from the row.
+    """
+
+    passport_id: int
+    score_id: int | None
+    address: str
+    score: int
+    evidence: dict[str, Any]
+    stamp_scores: dict[str, float]
+    stamps: dict[str, Any]
+    expiration_date: datetime | None
+    dedup_events: list[dict[str, Any]]
+    event_fields: dict[str, Any]
+    live_ids: list[int]
+    newest_update: datetime | None
+    seen_timestamp: datetime | None
+
+
+# The token and the events are those of sql/scores.py: a score is stored only where what was read is still
+# so, and its events come from its row. The caller learns which scores were stored.
+UPDATE_SCORES = """
+-- stores scores over those that were read, with their events; registry_score pkey,
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+WITH new AS MATERIALIZED (
+    SELECT n.*, live.ids, live.newest
+    FROM json_to_recordset(%(scores)s::json) AS n (
+        passport_id bigint, score_id bigint, address text, score integer,
+        evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
+        dedup_events jsonb, event_fields jsonb,
+        live_ids bigint[], newest_update timestamptz, seen_timestamp timestamptz)
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = n.address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+          AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+    ) AS live
+),
+stored AS (
+    UPDATE registry_score AS s
+    SET score = n.score,
+        last_score_timestamp = %(now)s,
+        status = 'DONE',
+        error = NULL,
+        evidence = n.evidence,
+        stamp_scores = n.stamp_scores,
+        stamps = n.stamps,
+        expiration_date = n.expiration_date
+    FROM new AS n
+    WHERE s.id = n.score_id
+      AND s.passport_id = n.passport_id
+      AND s.last_score_timestamp IS NOT DISTINCT FROM n.seen_timestamp
+      AND n.ids = n.live_ids
+      AND n.newest IS NOT DISTINCT FROM n.newest_update
+    RETURNING s.id, s.passport_id
+),
+events AS (
+    INSERT INTO registry_event (action, address, created_at, data, community_id)
+    SELECT e.action, e.address, %(now)s, e.data, %(community_id)s
+    FROM (
+        SELECT n.passport_id, n.address, 0 AS kind, d.position, 'LDP' AS action, d.data
+        FROM stored
+        JOIN new AS n ON n.passport_id = stored.passport_id
+        CROSS JOIN LATERAL jsonb_array_elements(n.dedup_events) WITH ORDINALITY AS d (data, position)
+        UNION ALL
+        SELECT n.passport_id, n.address, 1, 1, 'SCU', jsonb_build_object(
+                   'model', 'registry.score',
+                   'pk', stored.id,
+                   'fields', n.event_fields || jsonb_build_object(
+                       'evidence', n.evidence, 'stamp_scores', n.stamp_scores, 'stamps', n.stamps,
+                       'passport', n.passport_id))
+        FROM stored
+        JOIN new AS n ON n.passport_id = stored.passport_id
+    ) AS e
+    ORDER BY e.passport_id, e.kind, e.position
+)
+SELECT passport_id FROM stored
+"""
+
+INSERT_SCORES = """
+-- stores first scores with their events; registry_score (passport_id),
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+WITH new AS MATERIALIZED (
+    SELECT n.*, live.ids, live.newest
+    FROM json_to_recordset(%(scores)s::json) AS n (
+        passport_id bigint, address text, score integer,
+        evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
+        dedup_events jsonb, event_fields jsonb,
+        live_ids bigint[], newest_update timestamptz)
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = n.address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+          AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+    ) AS live
+),
+stored AS (
+    INSERT INTO registry_score (
+        passport_id, score, last_score_timestamp, status, error,
+        evidence, stamp_scores, stamps, expiration_date)
+    SELECT n.passport_id, n.score, %(now)s, 'DONE', NULL,
+           n.evidence, n.stamp_scores, n.stamps, n.expiration_date
+    FROM new AS n
+    WHERE n.ids = n.live_ids
+      AND n.newest IS NOT DISTINCT FROM n.newest_update
+    ORDER BY n.passport_id
+    ON CONFLICT (passport_id) DO NOTHING
+    RETURNING id, passport_id
+),
+events AS (
+    INSERT INTO registry_event (action, address, created_at, data, community_id)
+    SELECT e.action, e.address, %(now)s, e.data, %(community_id)s
+    FROM (
+        SELECT n.passport_id, n.address, 0 AS kind, d.position, 'LDP' AS action, d.data
+        FROM stored
+        JOIN new AS n ON n.passport_id = stored.passport_id
+        CROSS JOIN LATERAL jsonb_array_elements(n.dedup_events) WITH ORDINALITY AS d (data, position)
+        UNION ALL
+        SELECT n.passport_id, n.address, 1, 1, 'SCU', jsonb_build_object(
+                   'model', 'registry.score',
+                   'pk', stored.id,
+                   'fields', n.event_fields || jsonb_build_object(
+                       'evidence', n.evidence, 'stamp_scores', n.stamp_scores, 'stamps', n.stamps,
+                       'passport', n.passport_id))
+        FROM stored
+        JOIN new AS n ON n.passport_id = stored.passport_id
+    ) AS e
+    ORDER BY e.passport_id, e.kind, e.position
+)
+SELECT passport_id FROM stored
+"""
+
+
+def store_scores(alias: str, community_id: int, scores: Sequence[ScoreOfPassport], now: datetime) -> set[int]:
+    """Store those whose token still holds; their passports. First scores go by a statement of their own."""
+    stored: set[int] = set()
+    for statement, some in (
+        (UPDATE_SCORES, [score for score in scores if score.score_id is not None]),
+        (INSERT_SCORES, [score for score in scores if score.score_id is None]),
+    ):
+        if some:
+            rows = orjson.dumps([score._asdict() for score in some]).decode()
+            parameters = {"community_id": community_id, "now": now, "scores": rows}
+            stored.update(row[0] for row in fetch_all(alias, statement, parameters))
+    return stored
