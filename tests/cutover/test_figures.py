@@ -1,0 +1,257 @@
+"""Figures: exact enough, mergeable, added by all processes, and never in a request's way."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from scorer_fast.cutover import figures, guard
+from scorer_fast.cutover.figures import EMPTY, Histogram, bucket, merge, upper_bound
+from scorer_fast.models import HistogramBucket, ShadowCount
+from scorer_fast.sql import experiment as sql
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+DURATIONS = st.floats(min_value=0, max_value=2000, allow_nan=False)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    figures.reset()
+    yield
+    figures.reset()
+
+
+def histogram(*seconds: float, errors: int = 0) -> Histogram:
+    return merge(Histogram({bucket(each): 1}, 0) for each in seconds)._replace(errors=errors)
+
+
+@given(DURATIONS)
+def test_a_bucket_is_at_most_ten_percent_wide(seconds: float) -> None:
+    above = upper_bound(bucket(seconds))
+    if seconds >= 0.00001 and seconds < 1000:
+        assert seconds < above <= seconds * 1.1 + 0.000002
+    assert 0 <= bucket(seconds) < 2**15
+
+
+@given(DURATIONS, DURATIONS)
+def test_buckets_keep_the_order(one: float, other: float) -> None:
+    if one <= other:
+        assert bucket(one) <= bucket(other)
+        assert upper_bound(bucket(one)) <= upper_bound(bucket(other))
+
+
+@given(st.lists(DURATIONS, min_size=1, max_size=200), st.integers(min_value=1, max_value=100))
+def test_a_percentile_is_that_of_the_durations(seconds: list[float], percent: int) -> None:
+    exact = sorted(seconds)[max(0, math.ceil(len(seconds) * percent / 100) - 1)]
+    assert histogram(*seconds).percentile(percent) == upper_bound(bucket(exact))
+
+
+@given(st.lists(st.lists(DURATIONS, max_size=20), max_size=6))
+def test_merging_is_counting_together(parts: list[list[float]]) -> None:
+    together = histogram(*[each for part in parts for each in part])
+    assert merge(histogram(*part) for part in parts) == together
+    assert together.requests == sum(map(len, parts))
+
+
+def test_without_requests_nothing_is_known() -> None:
+    assert EMPTY.percentile(95) is None
+    assert EMPTY.error_percent == 0
+    assert histogram(0.1, 0.2, 0.3, 0.4, errors=1).error_percent == 25
+
+
+# ---- storing
+
+
+@pytest.mark.django_db
+def test_what_was_recorded_is_read_back_by_side() -> None:
+    for milliseconds in range(1, 101):
+        figures.record("v2_score", "fast", milliseconds / 1000, failed=milliseconds > 98)
+    figures.record("v2_score", "legacy", 1.0, failed=False)
+    figures.record("check_bans", "fast", 5.0, failed=True)
+    assert figures.flush() == 102
+    sides = figures.read("v2_score", LONG_AGO)
+    assert set(sides) == {"fast", "legacy"}
+    assert sides["fast"].requests == 100
+    assert sides["fast"].errors == 2
+    assert sides["fast"].percentile(50) == pytest.approx(0.051)
+    assert sides["fast"].percentile(95) == pytest.approx(0.096)
+    assert sides["legacy"].percentile(95) == pytest.approx(1.1)
+    assert figures.read("v2_score", datetime.now(UTC) + timedelta(minutes=1)) == {}
+    assert figures.flush() == 0
+
+
+@pytest.mark.django_db
+def test_processes_add_to_the_same_rows() -> None:
+    for _ in range(3):
+        figures.record("v2_score", "fast", 0.01, failed=True)
+        figures.count("v2_score", "matched", 2)
+        figures.flush()
+        figures.reset()
+    rows = list(HistogramBucket.objects.values_list("count", "errors"))
+    assert [sum(column) for column in zip(*rows, strict=True)] == [3, 3]
+    assert sum(ShadowCount.objects.values_list("count", flat=True)) == 6
+    assert sql.list_counts("default", LONG_AGO) == [("v2_score", "matched", 6)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_that_flush_at_once_lose_nothing() -> None:
+    """Rows go in key order, so that no two of them wait for each other."""
+    minute = datetime(2026, 1, 1, tzinfo=UTC)
+    cells = [sql.FigureRow(name, side, minute, index, 1, 0) for name in "abc" for side in "xy" for index in range(40)]
+    failures: list[Exception] = []
+
+    def add(turn: int) -> None:
+        try:
+            for _ in range(10):
+                sql.add_figures("default", cells if turn % 2 else cells[::-1])
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=add, args=(turn,)) for turn in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert set(HistogramBucket.objects.values_list("count", flat=True)) == {60}
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_stored_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.count("v2_score", "matched")
+    with monkeypatch.context() as broken:
+        broken.setattr(sql, "add_counts", lambda *_: (_ for _ in ()).throw(OperationalError("away")))
+        with pytest.raises(OperationalError):
+            figures.flush()
+        assert HistogramBucket.objects.count() == 0
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.flush()
+    assert figures.read("v2_score", LONG_AGO)["fast"].requests == 2
+
+
+@pytest.mark.django_db
+def test_a_failed_flush_leaves_the_callers_transaction_usable(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "FIGURES_FLUSH_SECONDS": 0}
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    monkeypatch.setattr(sql, "ADD_FIGURES", "SELECT no_such_column")
+    with transaction.atomic():
+        figures.flush_if_due()
+        assert HistogramBucket.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_flushing_in_line_waits_until_it_is_due(settings: Settings) -> None:
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.flush_if_due()
+    assert HistogramBucket.objects.count() == 0
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "FIGURES_FLUSH_SECONDS": 0}
+    figures.flush_if_due()
+    assert HistogramBucket.objects.count() == 1
+
+
+# ---- never in the way
+
+
+def test_recording_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.record("v2_score", "fast", math.nan, failed=False)
+    figures.record("v2_score", "fast", "much", failed=False)  # type: ignore[arg-type]
+    monkeypatch.setattr(figures, "_recorder", None)
+    figures.record("v2_score", "fast", 0.1, failed=False)
+    figures.count("v2_score", "matched")
+    monkeypatch.undo()
+
+
+def test_recording_asks_nobody(django_assert_num_queries: object) -> None:
+    """Without access to the database this test would fail if recording asked it."""
+    for _ in range(1000):
+        figures.record("v2_score", "fast", 0.01, failed=False)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_CELLS", 3)
+    for index in range(10):
+        figures.record("v2_score", "fast", 0.01 * (index + 1), failed=False)
+        figures.count(f"operation {index}", "matched")
+    assert len(figures._recorder.figures) == 3
+    assert figures._recorder.dropped == 7
+    assert len(figures._recorder.counts) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_flushes_and_gives_its_connection_back(settings: Settings) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 0.05, "GUARD": {"INTERVAL_SECONDS": 0}}
+    before = _connections()
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.count("v2_score", "matched")
+    until = time.monotonic() + 10
+    while time.monotonic() < until and not ShadowCount.objects.exists():
+        time.sleep(0.02)
+    figures.reset()
+    assert HistogramBucket.objects.count() == 1
+    assert ShadowCount.objects.count() == 1
+    assert _connections() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_thread_outlives_a_database_that_is_away(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 0.05}
+    judged = threading.Event()
+    monkeypatch.setattr(guard, "after_flush", judged.set)
+    attempts: list[int] = []
+    store = sql.add_figures
+
+    def flaky(alias: str, rows: list[sql.FigureRow]) -> int:
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise OperationalError("away")
+        return store(alias, rows)
+
+    monkeypatch.setattr(sql, "add_figures", flaky)
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    until = time.monotonic() + 10
+    while time.monotonic() < until and not HistogramBucket.objects.exists():
+        time.sleep(0.02)
+    figures.reset()
+    assert HistogramBucket.objects.count() == 1
+    assert judged.is_set()
+    assert sum("figures" in record.message for record in caplog.records) == 1
+
+
+def test_no_thread_where_none_is_wanted() -> None:
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    assert all(thread.name != "scorer-fast-figures" for thread in threading.enumerate())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_starts_empty_and_is_not_blocked_by_its_parents_lock() -> None:
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    with figures._recorder.lock:
+        child = os.fork()
+        if child == 0:
+            empty = not figures._recorder.figures
+            figures.record("v2_score", "fast", 0.01, failed=False)
+            os._exit(0 if empty and len(figures._recorder.figures) == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(figures._recorder.figures) == 1
+
+
+def _connections() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        number: int = cursor.fetchone()[0]
+    return number
