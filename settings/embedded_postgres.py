@@ -238,9 +238,7 @@ class EmbeddedPostgres:
         except KeyError:
             pass
         try:
-            subprocess.run(
-                ["useradd", "--system", "--no-create-home", SERVER_USER], check=True, capture_output=True
-            )
+            subprocess.run(["useradd", "--system", "--no-create-home", SERVER_USER], check=True, capture_output=True)
             return pwd.getpwnam(SERVER_USER)
         except (OSError, KeyError, subprocess.CalledProcessError) as error:
             raise EmbeddedPostgresError(
@@ -323,9 +321,7 @@ class EmbeddedPostgres:
         self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), *limits, "-o", arguments, "start")
         if live := self._live():
             return live
-        raise EmbeddedPostgresError(
-            f"The server on {self.data} started but does not answer; {self._log_hint()}"
-        )
+        raise EmbeddedPostgresError(f"The server on {self.data} started but does not answer; {self._log_hint()}")
 
     def _run(self, program: str, *arguments: str, given: str = "") -> None:
         """Runs one of PostgreSQL's programs as the server's user."""
@@ -386,7 +382,8 @@ def _let_through(folder: Path) -> None:
 
 def _let_run(programs: Path) -> None:
     """Lets other users run the programs and read what belongs to them, where the umask forbade it."""
-    if (programs / "postgres").stat().st_mode & stat.S_IXOTH:
+    needed = stat.S_IROTH | stat.S_IXOTH
+    if all(path.stat().st_mode & needed == needed for path in (programs, programs / "postgres")):
         return
     for path in (programs.parent, *programs.parent.rglob("*")):
         mode = path.stat().st_mode

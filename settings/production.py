@@ -33,9 +33,7 @@ def _server(url: str) -> dict[str, Any]:
     if not size:
         return database(url, CONN_MAX_AGE=env.number("CONN_MAX_AGE", 600), CONN_HEALTH_CHECKS=True, **cursors)
     if django.VERSION < (5, 1) or importlib.util.find_spec("psycopg_pool") is None:
-        raise ImproperlyConfigured(
-            "DB_POOL needs Django 5.1 or later and psycopg with its pool (psycopg[pool])."
-        )
+        raise ImproperlyConfigured("DB_POOL needs Django 5.1 or later and psycopg with its pool (psycopg[pool]).")
     pool = {"min_size": min(2, size), "max_size": size, "timeout": env.number("DB_POOL_TIMEOUT", 5)}
     # Beside a pool Django wants CONN_MAX_AGE 0: it is the pool that keeps connections.
     return database(url, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, OPTIONS={"pool": pool}, **cursors)

@@ -62,9 +62,7 @@ PASSING = Person(
     "passes, and earns human points",
     ("Google", "Github", "Biometrics", "SelfStakingBronze", "HolonymPhone", "CleanHands"),
 )
-BELOW = Person(
-    "0x2000000000000000000000000000000000000002", "stays below the threshold", ("Google", "Discord")
-)
+BELOW = Person("0x2000000000000000000000000000000000000002", "stays below the threshold", ("Google", "Discord"))
 LOSING = Person(
     "0x3000000000000000000000000000000000000003",
     f"loses its Google stamp: {PASSING.address} used that account first (LIFO)",
