@@ -382,12 +382,14 @@ def _let_through(folder: Path) -> None:
 
 def _let_run(programs: Path) -> None:
     """Lets other users run the programs and read what belongs to them, where the umask forbade it."""
+    package = programs.parents[1]
     needed = stat.S_IROTH | stat.S_IXOTH
-    if all(path.stat().st_mode & needed == needed for path in (programs, programs / "postgres")):
-        return
-    for path in (programs.parent, *programs.parent.rglob("*")):
-        mode = path.stat().st_mode
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    for top in (package, package.with_name(f"{package.name}.libs")):
+        if not top.exists() or top.stat().st_mode & needed == needed:
+            continue
+        for path in (*top.rglob("*"), top):
+            mode = path.stat().st_mode
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 
 
 def _same(one: Path, other: Path) -> bool:
