@@ -20,6 +20,7 @@ OWN: dict[str, Any] = {
     "REVERIFY_ONE_IN": 10_000,  # one remembered signature in so many is checked again; 0: never
     "VERIFY_TIMEOUT_SECONDS": 20.0,  # seconds didkit may take for one request's batch
     "PRUNE_EVERY_SECONDS": 3600,  # seconds between removals of remembered signatures that expired; 0: only by command
+    "AWAIT_RESCORES": False,  # True: also a score of unchanged stamps is on disk before it is answered
     "BACKGROUND": True,  # False: nothing of this app runs off the request's thread
     # -- who may do what
     "CHECK_INTERNAL_TOKEN": True,  # False only behind a private load balancer
@@ -56,6 +57,9 @@ OWN: dict[str, Any] = {
     "KEEP_FIGURES_DAYS": 7,  # days latency figures and shadow counts are kept
     "FIGURES_FLUSH_SECONDS": 5.0,  # seconds between a process adding its figures to the database's
     "GUARD": {},  # limits over GUARD_DEFAULTS; those of one operation under "OPERATIONS", by its id
+    # -- bulk rescoring
+    "RESCORE_BATCH": 100,  # addresses scored in one transaction, at most 1000
+    "RESCORE_ADDRESSES_PER_SECOND": 0.0,  # most that one process rescores; 0: as fast as it goes
 }
 
 GUARD_DEFAULTS: dict[str, Any] = {
@@ -193,6 +197,10 @@ class Conf:
         return float(own("PRUNE_EVERY_SECONDS"))
 
     @property
+    def await_rescores(self) -> bool:
+        return bool(own("AWAIT_RESCORES"))
+
+    @property
     def background(self) -> bool:
         return bool(own("BACKGROUND"))
 
@@ -321,6 +329,16 @@ class Conf:
         given = {key: value for key, value in own("GUARD").items() if key != "OPERATIONS"}
         one = own("GUARD").get("OPERATIONS", {}).get(operation_id, {}) if operation_id else {}
         return {**GUARD_DEFAULTS, **given, **one}
+
+    # ---- bulk rescoring, in SCORER_FAST
+
+    @property
+    def rescore_batch(self) -> int:
+        return int(own("RESCORE_BATCH"))
+
+    @property
+    def rescore_addresses_per_second(self) -> float:
+        return float(own("RESCORE_ADDRESSES_PER_SECOND"))
 
 
 conf = Conf()

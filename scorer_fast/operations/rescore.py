@@ -3,21 +3,20 @@
 Invariant: a batch leaves what scoring its addresses one after the other by passport id would leave, or, for
 an address that somebody else touched in between, nothing: that one is scored alone afterwards. Each step is
 one transaction that holds the lock of its batch's row, so a process that dies takes no work with it, and no
-two processes do the same work. The lock order within is that of ``operations/write.py``.
+two processes do the same work. The lock order within a step is that of ``operations/write.py``.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from ..conf import conf
 from ..domain import credentials
@@ -25,26 +24,508 @@ from ..domain.credentials import Valid
 from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
-from ..errors import Changed, Problem, Refused
+from ..errors import Changed, Problem, Refused, VerifierDown
 from ..sql import links, points
 from ..sql import rescore as sql
 from ..sql import rescore_runs as runs
-from ..sql.communities import CommunityKey
+from ..sql.communities import BIGINT, CommunityKey
 from ..sql.connection import is_contention, is_lost
-from ..sql.rescore import AddressRow, MovedLink, StoredEvidence
+from ..sql.rescore import AddressRow, AwardWrite, MovedLink, ScoreOfPassport, StoredEvidence
 from ..sql.rescore_runs import BatchRow, FailureRow, RunRow
 from ..sql.scoring import ScoringRow
 from ..telemetry import count
 from . import signatures
-from .plan import Plan, decide
-from .scoring import log_unreadable, pause, rules, score_address
+from .plan import Plan, Rules, decide
+from .scoring import log_unreadable, rules, score_address
 from .verifier import VERIFIER
-from .write import score_write_token
+from .write import seen_token
 
 logger = logging.getLogger("scorer_fast.rescore")
 
 ROUNDS = 3  # of a batch, before its addresses are scored one by one
-ALONE_TRIES = 10  # transactions that may try one address, each with a budget of its own
+ALONE_TRIES = 10  # transactions that may try one address, each with an attempt budget of its own
 POLL_SECONDS = 0.5  # between two looks at what other processes still work on
-EVENT_COLUMNS = ("evidence", "stamp_scores", "stamps")  # an event takes them from the score's row
-"""
+MAX_BATCH = 1000  # addresses that may be locked at once
+EVENT_COLUMNS = frozenset({"evidence", "stamp_scores", "stamps"})  # the event takes them from the score's row
+
+
+class CannotRescore(Exception):
+    """The run cannot begin or go on; the text says why and what to do."""
+
+
+class Stale(Changed):
+    """Scores that were locked, changed or gone when a batch was written; nothing of it was."""
+
+    def __init__(self, passport_ids: Collection[int]) -> None:
+        super().__init__(f"{len(passport_ids)} changed")
+        self.passport_ids = frozenset(passport_ids)
+
+
+class Step(NamedTuple):
+    """How many addresses one step of a run ended with."""
+
+    scored: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+    @property
+    def done(self) -> int:
+        return sum(self)
+
+
+# ---- a run
+
+
+def begin(scorer_id: int, *, only_changed: bool, size: int | None = None, restart: bool = False) -> RunRow:
+    """The community's unfinished run, else a new one; ``size`` is that of a new run's batches.
+
+    ``restart`` ends an unfinished run as it is and begins a new one.
+    """
+    alias = conf.database
+    require_community(scorer_id)
+    with transaction.atomic(using=alias):
+        now = datetime.now(UTC)
+        if restart:
+            for newest in runs.list_runs(alias, scorer_id, 1):
+                if newest.finished_at is None:
+                    runs.abandon_run(alias, newest.id, now)
+        # Where another process begins one at this moment, this waits for it and then takes part in its run.
+        run_id = runs.insert_run(alias, scorer_id, only_changed=only_changed, size=_batch_size(size), now=now)
+    run = runs.get_run(alias, run_id) if run_id is not None else runs.list_runs(alias, scorer_id, 1)[0]
+    if run is None:
+        raise CannotRescore("The run was removed as it began. Start it again.")
+    if run.only_changed != only_changed:
+        given = "with" if run.only_changed else "without"
+        raise CannotRescore(
+            f"A run of scorer {scorer_id} that began {run.started_at:%Y-%m-%d %H:%M} {given} --only-changed is not "
+            f"finished. Go on with it ({given} --only-changed), or begin anew with --restart."
+        )
+    return run
+
+
+def require_community(scorer_id: int) -> runs.Community:
+    """The community to rescore; CannotRescore where there is none, or none with weights."""
+    found = runs.get_community(conf.database, scorer_id) if abs(scorer_id) <= BIGINT else None
+    if found is None:
+        raise CannotRescore(f"There is no scorer {scorer_id} (the id of a community).")
+    if not found.has_threshold:
+        raise CannotRescore(f"Community {scorer_id} has no scorer with weights and a threshold.")
+    return found
+
+
+def _batch_size(size: int | None) -> int:
+    """At most what may be locked at once, and under a throttle at most a second's worth."""
+    size = min(max(size or conf.rescore_batch, 1), MAX_BATCH)
+    rate = conf.rescore_addresses_per_second
+    return min(size, max(int(rate), 1)) if rate > 0 else size
+
+
+def work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
+    """Take part in ``run`` until all of it is done, by whomever; the run as it ended.
+
+    CannotRescore where the database or didkit is lost: what was done stays done, and the run can go on.
+    """
+    worker = Worker(conf.database, run)
+    pace = Pace()
+    while True:
+        try:
+            step = worker.step()
+            if step is not None:
+                report(step)
+                pace.wait(step.done)
+                continue
+            with transaction.atomic(using=worker.alias):
+                runs.finish_run(worker.alias, run.id, datetime.now(UTC))
+            current = runs.get_run(worker.alias, run.id)
+        except VerifierDown as error:
+            raise CannotRescore(f"{error}. The same command goes on where this run stopped.") from error
+        except DatabaseError as error:
+            if is_contention(error):
+                _pause()
+                continue
+            raise CannotRescore(
+                f"The database failed ({str(error).strip()}). The same command goes on where this run stopped."
+            ) from error
+        if current is None or current.finished_at is not None:
+            return run if current is None else current
+        report(Step())
+        time.sleep(POLL_SECONDS)
+
+
+class Pace:
+    """Keeps one process at ``RESCORE_ADDRESSES_PER_SECOND``; time lost elsewhere is not made up for."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic()
+
+    def wait(self, addresses: int) -> None:
+        """Sleep as long as ``addresses`` may take beyond what they took."""
+        rate = conf.rescore_addresses_per_second
+        if rate <= 0:
+            return
+        self._due += addresses / rate
+        left = self._due - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        else:
+            self._due -= left
+
+
+def _pause() -> None:
+    """Up to 50 ms, at random: those who collided do not meet again."""
+    time.sleep(random.random() * 0.05)
+
+
+# ---- one step
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch: counts, failures, passports left to be scored alone, signatures that are news."""
+
+    scored: int = 0
+    unchanged: int = 0
+    failures: list[FailureRow] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    checked: tuple[signatures.Checked, ...] = ()
+
+    def step(self) -> Step:
+        return Step(self.scored, self.unchanged, len(self.failures))
+
+
+class Worker:
+    """One process's part in a run."""
+
+    def __init__(self, alias: str, run: RunRow) -> None:
+        self.alias = alias
+        self.run = run
+        self._tries: dict[int, int] = {}
+
+    def step(self) -> Step | None:
+        """Score the next batch, or the next address of one that fell apart; None when nothing is free."""
+        with transaction.atomic(using=self.alias):
+            batch = runs.claim_batch(self.alias, self.run.id)
+            if batch is None:
+                return None
+            outcome = self._together(batch) if batch.together else self._alone(batch)
+            failed = outcome.failures
+            if failed:
+                runs.insert_failures(self.alias, self.run.id, failed)
+            runs.record_batch(
+                self.alias,
+                batch.id,
+                outcome.left,
+                scored=outcome.scored,
+                unchanged=outcome.unchanged,
+                failed=len(failed),
+            )
+        for failure in failed:
+            logger.error(
+                "an address could not be rescored: %s",
+                failure.error,
+                extra={"address": failure.address, "scorer_id": self.run.community_id},
+            )
+        for checked in outcome.checked:
+            signatures.keep(checked, datetime.now(UTC))
+        if not outcome.step().done:
+            _pause()
+        return outcome.step()
+
+    def _together(self, batch: BatchRow) -> Outcome:
+        """All of the batch in one write; what must be scored alone is left."""
+        for _ in range(ROUNDS):
+            try:
+                with transaction.atomic(using=self.alias):
+                    return self._score_batch(batch)
+            except Changed:
+                count("writes.retried")
+            except VerifierDown:
+                raise
+            except DatabaseError as error:
+                if is_lost(error):
+                    raise
+                if not is_contention(error):
+                    logger.warning("a batch is scored one by one: %s", str(error).strip())
+                    break
+                count("writes.retried")
+            except Exception as error:  # whatever it is, it is one address's: the others shall not suffer
+                logger.warning("a batch is scored one by one: %r", error)
+                break
+            _pause()
+        return Outcome(left=batch.passport_ids)
+
+    def _score_batch(self, batch: BatchRow) -> Outcome:
+        sampled = [passport_id for passport_id in batch.passport_ids if signatures.is_sampled()]
+        rows = sql.read_addresses(
+            self.alias,
+            self.run.community_id,
+            batch.passport_ids,
+            verifier=VERIFIER,
+            points=conf.human_points_enabled,
+            with_text=sampled,
+            with_stored=self.run.only_changed,
+        )
+        now = datetime.now(UTC)
+        members, failures = read_members(rows, trusted_issuers=conf.trusted_issuers, now=now)
+        checked = _check_signatures(members, frozenset(sampled))
+        the_rules = rules()
+        left: set[int] = set()
+        for _ in range(ROUNDS):
+            decided = decide_in_order(
+                [member for member in members if member.passport_id not in left],
+                now=now,
+                rules=the_rules,
+                only_changed=self.run.only_changed,
+            )
+            try:
+                write_batch(self.alias, self.run.community_id, decided, now)
+            except Stale as stale:
+                count("writes.retried", len(stale.passport_ids))
+                left |= stale.passport_ids
+                continue
+            return Outcome(
+                scored=len(decided.plans),
+                # a passport that is gone needs nothing
+                unchanged=decided.unchanged + len(batch.passport_ids) - len(rows),
+                failures=failures + decided.failures,
+                left=sorted(left),
+                checked=checked,
+            )
+        raise Changed
+
+    def _alone(self, batch: BatchRow) -> Outcome:
+        """The first of the batch's addresses, as a request would score it."""
+        passport_id, *left = batch.passport_ids
+        address = runs.get_address(self.alias, passport_id)
+        if address is None:
+            return Outcome(unchanged=1, left=left)
+        was_unchanged = False
+
+        def leave_unchanged(plan: Plan) -> bool:
+            nonlocal was_unchanged
+            was_unchanged = self._is_unchanged_still(plan)
+            return was_unchanged
+
+        try:
+            with transaction.atomic(using=self.alias):
+                score_address(
+                    address,
+                    CommunityKey(self.run.community_id, external=False),
+                    missing=Problem.NO_COMMUNITY,
+                    unless=leave_unchanged if self.run.only_changed else None,
+                )
+        except VerifierDown:
+            raise
+        except Exception as error:
+            if isinstance(error, DatabaseError) and is_lost(error):
+                raise
+            if isinstance(error, Refused) and error.problem is Problem.BUSY:
+                tries = self._tries[passport_id] = self._tries.get(passport_id, 0) + 1
+                if tries < ALONE_TRIES:
+                    return Outcome(left=[*left, passport_id])
+            return Outcome(failures=[FailureRow(passport_id, address, _said(error))], left=left)
+        return Outcome(scored=not was_unchanged, unchanged=was_unchanged, left=left)
+
+    def _is_unchanged_still(self, plan: Plan) -> bool:
+        if plan.row.passport_id is None:
+            return False
+        found = sql.get_stored_evidence(self.alias, plan.row.passport_id)
+        return found is not None and found[0] == plan.row.last_score_timestamp and is_unchanged(plan, found[1])
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500].replace("\0", "")
+
+
+# ---- reading
+
+
+@dataclass(slots=True)
+class Member:
+    """One address of a batch: what was read of it, its readable stamps, and those of them with a good signature."""
+
+    passport_id: int
+    address: str
+    row: ScoringRow
+    stored: StoredEvidence | None
+    metamask_awards: int
+    candidates: tuple[Valid, ...]
+    signed: tuple[Valid, ...] = ()
+
+
+def read_members(
+    rows: Iterable[AddressRow], *, trusted_issuers: Collection[str], now: datetime
+) -> tuple[list[Member], list[FailureRow]]:
+    """The addresses that can be read, by passport, and those that cannot."""
+    members: list[Member] = []
+    failures: list[FailureRow] = []
+    for row in rows:
+        try:
+            scoring = row.scoring_row()
+            reading = credentials.read_stamps(
+                scoring.stamps, address=row.address, trusted_issuers=trusted_issuers, now=now
+            )
+            member = Member(
+                row.passport_id,
+                row.address,
+                scoring,
+                row.stored_evidence(),
+                row.metamask_awards(),
+                reading.candidates,
+            )
+        except Exception as error:
+            failures.append(FailureRow(row.passport_id, row.address, _said(error)))
+            continue
+        log_unreadable(reading.unreadable)
+        members.append(member)
+    return members, failures
+
+
+def _check_signatures(members: Sequence[Member], sampled: frozenset[int]) -> tuple[signatures.Checked, ...]:
+    """Fill in the members' signed stamps: one question to didkit, and one more for a sample."""
+    asked = (
+        ([m for m in members if m.passport_id not in sampled], False),
+        ([m for m in members if m.passport_id in sampled], True),
+    )
+    checks = []
+    for some, reverify in asked:
+        if not some:
+            continue
+        checked = signatures.check([stamp for m in some for stamp in m.candidates], reverify=reverify)
+        checks.append(checked)
+        good = {stamp.key for stamp in checked.good}
+        for member in some:
+            member.signed = tuple(stamp for stamp in member.candidates if stamp.key in good)
+    return tuple(checks)
+
+
+# ---- deciding
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a batch writes: plans by passport, and what becomes of the links in the end, by nullifier."""
+
+    plans: list[Plan] = field(default_factory=list)
+    unchanged: int = 0
+    failures: list[FailureRow] = field(default_factory=list)
+    new_links: list[NewLink] = field(default_factory=list)
+    moved_links: list[MovedLink] = field(default_factory=list)
+
+
+def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, only_changed: bool) -> Decided:
+    """Decide one after the other: each sees the links, and the MM2 awards, as those before it leave them."""
+    decided = Decided()
+    seen: dict[str, Link] = {}
+    later: dict[str, Link] = {}
+    metamask = 0
+    for member in members:
+        row = member.row
+        seen |= row.links
+        if later:
+            ahead = {n: later[n] for stamp in member.signed for n in stamp.nullifiers if n in later}
+            if ahead:
+                row = row._replace(links=row.links | ahead)
+        if metamask and row.points is not None and member.metamask_awards + metamask >= METAMASK_LIMIT:
+            row = row._replace(points=row.points._replace(metamask_full=True))
+        try:
+            plan = decide(row, member.signed, address=member.address, now=now, rules=rules)
+        except Exception as error:
+            decided.failures.append(FailureRow(member.passport_id, member.address, _said(error)))
+            continue
+        if only_changed and member.stored is not None and is_unchanged(plan, member.stored):
+            decided.unchanged += 1
+            continue
+        decided.plans.append(plan)
+        for new in plan.dedup.new_links:
+            later[new.hash] = Link(*new)
+        for changed in plan.dedup.changed_links:
+            later[changed.hash] = Link(changed.hash, plan.address, changed.expires_at)
+        metamask += sum(award.action == METAMASK for award in plan.awards.rows)
+    for nullifier, link in sorted(later.items()):
+        was = seen.get(nullifier)
+        if was is None:
+            decided.new_links.append(NewLink(*link))
+        elif was != link:
+            decided.moved_links.append(MovedLink(nullifier, link.address, link.expires_at, was.address, was.expires_at))
+    return decided
+
+
+def is_unchanged(plan: Plan, stored: StoredEvidence) -> bool:
+    """Whether writing ``plan`` would change nothing but the time of the score, and add nothing but events."""
+    score = plan.score
+    return plan.touches_only_the_score and stored == (
+        str(int(score.passing)),
+        "DONE",
+        None,
+        score.evidence,
+        score.stamp_scores,
+        score.stamps,
+        score.expires_at,
+    )
+
+
+# ---- writing
+
+
+def write_batch(alias: str, community_id: int, decided: Decided, now: datetime) -> None:
+    """Write all of it, or raise: Stale for addresses that somebody else holds or changed, Changed for lost claims."""
+    plans = {plan.row.passport_id: plan for plan in decided.plans if plan.row.passport_id is not None}
+    if not plans:
+        return
+    with transaction.atomic(using=alias):
+        _require_all(plans.keys(), sql.lock_passports(alias, list(plans)))
+        if (decided.new_links and not links.insert_links(alias, community_id, decided.new_links)) or (
+            decided.moved_links and not sql.update_links(alias, community_id, decided.moved_links)
+        ):
+            count("claims.lost")
+            raise Changed
+        gone = [stamp_id for plan in plans.values() for stamp_id in plan.gone_stamp_ids]
+        new = [(passport_id, key) for passport_id, plan in plans.items() for key in plan.new_stamp_keys]
+        if (gone or new) and not sql.replace_stamps(alias, gone=gone, new=new):
+            raise Changed
+        _write_awards(alias, community_id, decided.plans, now)
+        scores = [_score_of_passport(passport_id, plan) for passport_id, plan in plans.items()]
+        _require_all(plans.keys(), sql.store_scores(alias, community_id, scores, now))
+
+
+def _require_all(wanted: Collection[int], there: Collection[int]) -> None:
+    if len(there) < len(wanted):
+        raise Stale(set(wanted) - set(there))
+
+
+def _write_awards(alias: str, community_id: int, plans: Iterable[Plan], now: datetime) -> None:
+    writes = [
+        AwardWrite(plan.address, plan.awards, plan.row.points)
+        for plan in plans
+        if plan.awards and plan.row.points is not None
+    ]
+    if not writes:
+        return
+    sql.lock_points(alias, [write.address for write in writes])
+    if any(row.action == METAMASK for write in writes for row in write.awards.rows):
+        points.lock_metamask(alias)
+    if not sql.insert_awards(alias, community_id, writes, now):
+        raise Changed
+
+
+def _score_of_passport(passport_id: int, plan: Plan) -> ScoreOfPassport:
+    score = plan.score
+    seen = seen_token(plan, {})
+    fields = event_fields(score, plan.now)
+    return ScoreOfPassport(
+        passport_id=passport_id,
+        score_id=plan.row.score_id,
+        address=plan.address,
+        score=int(score.passing),
+        evidence=score.evidence,
+        stamp_scores=score.stamp_scores,
+        stamps=score.stamps,
+        expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
+        dedup_events=plan.dedup_events(),
+        event_fields={name: value for name, value in fields.items() if name not in EVENT_COLUMNS},
+        live_ids=list(seen.live_ids),
+        newest_update=seen.newest_update,
+        seen_timestamp=seen.last_score_timestamp,
+    )

@@ -43,7 +43,12 @@ def lock_points(alias: str, address: str, *, metamask: bool) -> None:
     """Wait until no other request awards points to ``address`` (nor MM2 to anybody)."""
     fetch_one(alias, LOCK_POINTS, {"address": address})
     if metamask:
-        fetch_one(alias, LOCK_METAMASK, {})
+        lock_metamask(alias)
+
+
+def lock_metamask(alias: str) -> None:
+    """Wait until no other request awards MM2; taken after the locks of addresses."""
+    fetch_one(alias, LOCK_METAMASK, {})
 
 
 INSERT_AWARDS = """

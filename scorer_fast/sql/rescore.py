@@ -51,9 +51,9 @@ class AddressRow(NamedTuple):
 # "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
 # "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
 READ_ADDRESSES = """
--- what scoring some addresses of a community needs, what the community says in the first row only; registry_passport pkey,
--- ceramic_cache_ceramiccache (type, address, provider) where live, registry_hashscorerlink (hash, community_id),
--- registry_score (passport_id), registry_stamp (passport_id)
+-- what scoring some addresses of a community needs; what the community says in the first row only;
+-- registry_passport pkey, ceramic_cache_ceramiccache (type, address, provider) where live,
+-- registry_hashscorerlink (hash, community_id), registry_score (passport_id), registry_stamp (passport_id)
 WITH community AS MATERIALIZED (
     SELECT c.id, c.human_points_program,
            COALESCE(w.weights, b.weights)::text AS weights,
@@ -216,8 +216,16 @@ def get_stored_evidence(alias: str, passport_id: int) -> tuple[datetime | None, 
 
 
 def _evidence(text: str) -> StoredEvidence:
-    *columns, expires = orjson.loads(text)
-    return StoredEvidence(*columns, None if expires is None else datetime.fromisoformat(expires))
+    score, status, error, evidence, stamp_scores, stamps, expires = orjson.loads(text)
+    return StoredEvidence(
+        score,
+        status,
+        error,
+        evidence,
+        stamp_scores,
+        stamps,
+        None if expires is None else datetime.fromisoformat(expires),
+    )
 
 
 # SKIP LOCKED: who is being scored right now is left to those who score him, and looked at again alone.
@@ -248,7 +256,8 @@ class MovedLink(NamedTuple):
 
 # Locked in the order of the nullifier before the update: an UPDATE by itself locks in any order.
 UPDATE_LINKS = """
--- renews and takes over links of several addresses, each only as it was read; registry_hashscorerlink (hash, community_id)
+-- renews and takes over links of several addresses, each only as it was read;
+-- registry_hashscorerlink (hash, community_id)
 WITH wanted AS (
     SELECT h.id, n.address, n.expires_at
     FROM unnest(
@@ -407,7 +416,8 @@ def insert_awards(alias: str, community_id: int, writes: Sequence[AwardWrite], n
             "chain_ids": [row.chain_id for _, row in rows],
         },
     )
-    return bool(written) and written[0] == len(rows) + sum(write.awards.qualifies for write in writes)
+    assert written is not None  # an aggregate always has a row
+    return bool(written[0] == len(rows) + sum(write.awards.qualifies for write in writes))
 
 
 class ScoreOfPassport(NamedTuple):

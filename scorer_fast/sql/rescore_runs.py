@@ -138,9 +138,7 @@ WHERE r.id = %(run_id)s
 
 def insert_run(alias: str, community_id: int, *, only_changed: bool, size: int, now: datetime) -> int | None:
     """Begin a rescoring in batches of ``size``; None where one is under way. Needs a transaction around it."""
-    row = fetch_one(
-        alias, INSERT_RUN, {"community_id": community_id, "only_changed": only_changed, "now": now}
-    )
+    row = fetch_one(alias, INSERT_RUN, {"community_id": community_id, "only_changed": only_changed, "now": now})
     if row is None:
         return None
     run_id: int = row[0]
@@ -189,9 +187,7 @@ WHERE b.id = %(batch_id)s
 """
 
 
-def record_batch(
-    alias: str, batch_id: int, left: Sequence[int], *, scored: int, unchanged: int, failed: int
-) -> None:
+def record_batch(alias: str, batch_id: int, left: Sequence[int], *, scored: int, unchanged: int, failed: int) -> None:
     """Add to the batch's counts; ``left`` are the passports still to be scored, one by one."""
     run(
         alias,
@@ -262,7 +258,7 @@ WHERE p.id = %(passport_id)s
 def get_address(alias: str, passport_id: int) -> str | None:
     """The address of a passport; None when the row is gone."""
     row = fetch_one(alias, GET_ADDRESS, {"passport_id": passport_id})
-    return row and row[0]
+    return None if row is None else row[0]
 
 
 FINISH_RUN = """
