@@ -79,6 +79,14 @@ class TooLate(Exception):
     """The comparison's own deadline has passed."""
 
 
+class FastPathFailed(Exception):
+    """The fast path raised where it would have had to answer."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
 @dataclass(slots=True)
 class Handle:
     """A request whose reads are taken, on its way to being compared."""
@@ -195,16 +203,25 @@ def _before(operation: Operation, request: HttpRequest) -> Handle | None:
     started = time.perf_counter()
     try:
         with _reading(conf.database if operation.writes else conf.read_database):
-            handle.rehearsal = call.rehearse(handle.request)
+            handle.rehearsal = _rehearse(handle.request)
+    except FastPathFailed as failure:
+        handle.error = failure.error
     except Exception as error:
         if is_unavailable(error):
             _breaker.failed()
-            figures.count(operation.id, UNAVAILABLE)
-            return None
-        handle.error = error
+        raise
     figures.record(operation.id, "shadow", time.perf_counter() - started, handle.error is not None)
     _breaker.succeeded()
     return handle
+
+
+def _rehearse(request: HttpRequest) -> call.Rehearsal:
+    try:
+        return call.rehearse(request)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        raise FastPathFailed(error) from error
 
 
 def _copy(request: HttpRequest, body: bytes) -> HttpRequest:
