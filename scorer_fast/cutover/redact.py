@@ -87,7 +87,10 @@ class Redactor:
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Headers by their names; the values of secret ones are gone whatever they were."""
-        return {self.text(name): REDACTED if _is_secret(name) else self.text(value) for name, value in headers.items()}
+        return {
+            self.text(name): REDACTED if value and _is_secret(name) else self.text(value)
+            for name, value in headers.items()
+        }
 
     def path(self, path: str) -> str:
         """A path with its query string; the values of secret keys are gone whatever they were."""
