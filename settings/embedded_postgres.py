@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -126,6 +126,8 @@ class EmbeddedPostgres:
             if self._live() is None and self._clear_remains() is None:
                 return False
             self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", str(STOP_SECONDS), "stop")
+            with suppress(OSError):
+                self.socket_folder.rmdir()
             return True
 
     def reset(self) -> None:
@@ -159,12 +161,15 @@ class EmbeddedPostgres:
                 ready=len(lines) > 7 and lines[7].strip() == "ready",
             )
         except PermissionError:
-            raise EmbeddedPostgresError(
-                f"{self.data} belongs to another user. Run this as that user, or remove the folder "
-                f"(its data is lost): sudo rm -rf {shlex.quote(str(self.folder))}"
-            ) from None
+            raise self._of_another_user() from None
         except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
             return None
+
+    def _of_another_user(self) -> EmbeddedPostgresError:
+        return EmbeddedPostgresError(
+            f"{self.folder} belongs to another user. Run this as that user, or remove the folder "
+            f"(its data is lost): sudo rm -rf {shlex.quote(str(self.folder))}"
+        )
 
     def _live(self) -> Path | None:
         """The folder of the socket of this data's server, when it answers there."""
@@ -196,8 +201,12 @@ class EmbeddedPostgres:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time. The kernel drops the lock with its holder, so it is never stale."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / "lock").open("a")
+        except PermissionError:
+            raise self._of_another_user() from None
+        with file as lock:
 
             def acquired() -> bool:
                 try:
@@ -219,7 +228,14 @@ class EmbeddedPostgres:
             folder.mkdir(mode=mode, exist_ok=True)
             status = folder.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {os.geteuid(), *_uid(owner)}:
-                raise EmbeddedPostgresError(f"{folder} belongs to another user: remove it and try again.")
+                if not owner:
+                    raise EmbeddedPostgresError(f"{folder} belongs to another user: remove it and try again.")
+                # Root takes it over, but nothing that someone put into it.
+                if stat.S_ISDIR(status.st_mode):
+                    shutil.rmtree(folder)
+                else:
+                    folder.unlink()
+                folder.mkdir(mode=mode)
             if owner:
                 os.chown(folder, owner.pw_uid, owner.pw_gid)
         if owner:

@@ -161,9 +161,7 @@ def lock_holder(server: EmbeddedPostgres) -> Iterator[subprocess.Popen[str]]:
         holder.kill()
 
 
-def test_a_lock_whose_holder_was_killed_is_free(
-    server: EmbeddedPostgres, lock_holder: subprocess.Popen[str]
-) -> None:
+def test_a_lock_whose_holder_was_killed_is_free(server: EmbeddedPostgres, lock_holder: subprocess.Popen[str]) -> None:
     lock_holder.kill()
     assert answer(server, "SELECT 1") == 1
 
