@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import orjson
 from django.db import transaction
 
+from ..conf import conf
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
 from ..errors import Changed
@@ -29,7 +30,7 @@ def write(alias: str, plan: Plan) -> dict[int, int]:
         # One statement is one transaction: no BEGIN, lock and COMMIT around it. Its own row lock and
         # its token keep the invariant (see UPDATE_SCORE).
         with context.one_statement():
-            _write_score(alias, plan, plan.row.passport_id, {})
+            _write_score(alias, plan, plan.row.passport_id, {}, awaited=conf.await_rescores)
         return {}
     with transaction.atomic(using=alias):
         passport_id = _lock(alias, plan)
@@ -108,7 +109,9 @@ def _write_awards(alias: str, plan: Plan) -> None:
         raise Changed
 
 
-def _write_score(alias: str, plan: Plan, passport_id: int | None, new_ids: dict[int, int]) -> None:
+def _write_score(
+    alias: str, plan: Plan, passport_id: int | None, new_ids: dict[int, int], *, awaited: bool = True
+) -> None:
     assert passport_id is not None  # every caller has one
     score = plan.score
     write = scores.ScoreWrite(
@@ -127,7 +130,9 @@ def _write_score(alias: str, plan: Plan, passport_id: int | None, new_ids: dict[
     if plan.row.score_id is None:
         stored = scores.insert_score(alias, write, passport_id=passport_id, seen=seen)
     else:
-        stored = scores.update_score(alias, write, score_id=plan.row.score_id, passport_id=passport_id, seen=seen)
+        stored = scores.update_score(
+            alias, write, score_id=plan.row.score_id, passport_id=passport_id, seen=seen, awaited=awaited
+        )
     if not stored:
         raise Changed
 

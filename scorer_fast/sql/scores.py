@@ -32,6 +32,17 @@ SELECT scorer_fast_update_score_1(
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
 """
 
+# One transaction's own setting, so nothing stays behind in the session: a pooler may hand it to anyone.
+UPDATE_SCORE_UNAWAITED = """
+-- the same, answered before it has reached the disk; only where this statement is the whole transaction
+SELECT scorer_fast_update_score_1(
+    %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
+    %(now)s::timestamptz, %(score)s::integer, %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb,
+    %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
+FROM set_config('synchronous_commit', 'off', TRUE)
+"""
+
 INSERT_SCORE = """
 -- stores a first score with its events; registry_score (passport_id),
 -- ceramic_cache_ceramiccache (type, address, provider) where live
@@ -102,9 +113,15 @@ class ScoreWrite(NamedTuple):
     event_fields: str
 
 
-def update_score(alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen) -> bool:
-    """Store over the score that was read; False when the score or the live stamps are no longer as seen."""
-    return bool(fetch_value(alias, UPDATE_SCORE, _parameters(write, passport_id, seen) | {"score_id": score_id}))
+def update_score(
+    alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen, awaited: bool = True
+) -> bool:
+    """Store over the score that was read; False when the score or the live stamps are no longer as seen.
+
+    Not ``awaited`` (in autocommit only): a crash of the database may lose it within the next second, whole.
+    """
+    statement = UPDATE_SCORE if awaited else UPDATE_SCORE_UNAWAITED
+    return bool(fetch_value(alias, statement, _parameters(write, passport_id, seen) | {"score_id": score_id}))
 
 
 def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
