@@ -141,6 +141,8 @@ def _of_headers(headers: Mapping[str, str]) -> Iterator[str]:
         if not _is_secret(name):
             continue
         yield value
+        yield from value.split()
+        yield value.partition(" ")[2]
         for word in re.split(r"[\s,;]+", value):
             yield word
             if "cookie" in name.lower():
