@@ -126,6 +126,7 @@ def test_a_pid_file_with_the_number_of_a_strange_process_is_no_obstacle(server: 
     left = file.read_text()
     socket_left = (server.socket_folder / ".s.PGSQL.5432.lock").read_text()
     server.stop()
+    server.socket_folder.mkdir()
     stranger = subprocess.Popen(["sleep", "600"])
     try:
         for path, text in ((file, left), (server.socket_folder / ".s.PGSQL.5432.lock", socket_left)):
