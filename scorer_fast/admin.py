@@ -16,7 +16,7 @@ from .http.catalogue import OPERATIONS
 from .models import FlagLog, KillSwitch, Latch, OperationFlag
 
 
-class _Reasoned(forms.ModelForm):
+class _Reasoned(forms.ModelForm):  # type: ignore[type-arg]
     """A form that asks why."""
 
     reason = forms.CharField(widget=forms.Textarea(attrs={"rows": 2, "cols": 80}), help_text="why; kept in the log")
@@ -68,7 +68,7 @@ class KillForm(_Reasoned):
             self.fields["target"] = forms.ChoiceField(choices=[(name, name) for name in names if name not in taken])
 
 
-class _Kept(admin.ModelAdmin):
+class _Kept(admin.ModelAdmin):  # type: ignore[type-arg]
     """Nothing is deleted here: the log and the latches tell what happened."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -83,7 +83,7 @@ class _Shown(_Kept):
         return False
 
 
-class LogInline(admin.TabularInline):
+class LogInline(admin.TabularInline):  # type: ignore[type-arg]
     """What was changed, by whom and why; newest first."""
 
     model = FlagLog

@@ -42,7 +42,7 @@ class Circuit:
 
     def admit(self) -> Admission:
         """Ask before each attempt; every TRIAL must be ended by one of the three methods below."""
-        if self._opened_at is None:
+        if not self.is_open:
             return Admission.REGULAR
         with self._lock:
             if self._opened_at is None:

@@ -6,7 +6,7 @@ is done around the fast path as well. First also works: the fast path then skips
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -28,7 +28,8 @@ class ScorerFastMiddleware:
         if self.is_async:
             markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+    def __call__(self, request: HttpRequest) -> Any:
+        """The response, or under ASGI what can be awaited for it."""
         operation = dispatch.operation_of(request)
         if operation is None:
             # Under ASGI this is the host's own awaitable: no frame and no thread of ours is in between.
@@ -45,5 +46,6 @@ class ScorerFastMiddleware:
     async def _look_and_follow(self, operation: Operation, request: HttpRequest) -> HttpResponse:
         route = await dispatch.choose_async(operation, request)
         if route is None:
-            return await self.get_response(request)
+            response: HttpResponse = await self.get_response(request)
+            return response
         return await dispatch.follow_async(route, operation, request, self.get_response)

@@ -1,9 +1,14 @@
+from typing import Any
+
 import django
 import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Q
 
-_CHECK = "condition" if django.VERSION >= (5, 1) else "check"
+
+def _must(condition: Q) -> dict[str, Any]:
+    return {"condition" if django.VERSION >= (5, 1) else "check": condition}
+
 
 # TRUNCATE stays possible: test runners empty tables with it.
 APPEND_ONLY = """
@@ -132,13 +137,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="operationflag",
             constraint=models.CheckConstraint(
-                name="scorer_fast_flag_mode", **{_CHECK: Q(mode__in=["legacy", "shadow", "split", "fast"])}
+                name="scorer_fast_flag_mode", **_must(Q(mode__in=["legacy", "shadow", "split", "fast"]))
             ),
         ),
         migrations.AddConstraint(
             model_name="operationflag",
             constraint=models.CheckConstraint(
-                name="scorer_fast_flag_percent", **{_CHECK: Q(percent__gte=0) & Q(percent__lte=100)}
+                name="scorer_fast_flag_percent", **_must(Q(percent__gte=0) & Q(percent__lte=100))
             ),
         ),
         migrations.AddConstraint(
@@ -149,7 +154,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="flaglog",
-            constraint=models.CheckConstraint(name="scorer_fast_log_reason", **{_CHECK: Q(reason__regex=r"\S")}),
+            constraint=models.CheckConstraint(name="scorer_fast_log_reason", **_must(Q(reason__regex=r"\S"))),
         ),
         migrations.RunSQL(APPEND_ONLY, NOT_APPEND_ONLY),
     ]

@@ -1,11 +1,15 @@
 """Who answers each operation, what stops the fast path, and the log of every change."""
 
+from typing import Any
+
 import django
 from django.db import models
 from django.db.models import Q
 
-# Django 5.1 renamed the argument and 6.0 drops the old name; 4.2 knows the old one alone.
-_CHECK = "condition" if django.VERSION >= (5, 1) else "check"
+
+def _must(condition: Q) -> dict[str, Any]:
+    """A check constraint's argument: Django 5.1 renamed it, and 4.2 knows the old name alone."""
+    return {"condition" if django.VERSION >= (5, 1) else "check": condition}
 
 
 class Mode(models.TextChoices):
@@ -43,11 +47,9 @@ class OperationFlag(models.Model):
         ordering = ("operation",)
         constraints = [
             models.CheckConstraint(
-                name="scorer_fast_flag_mode", **{_CHECK: Q(mode__in=["legacy", "shadow", "split", "fast"])}
+                name="scorer_fast_flag_mode", **_must(Q(mode__in=["legacy", "shadow", "split", "fast"]))
             ),
-            models.CheckConstraint(
-                name="scorer_fast_flag_percent", **{_CHECK: Q(percent__gte=0) & Q(percent__lte=100)}
-            ),
+            models.CheckConstraint(name="scorer_fast_flag_percent", **_must(Q(percent__gte=0) & Q(percent__lte=100))),
         ]
 
     def __str__(self) -> str:
@@ -126,7 +128,7 @@ class FlagLog(models.Model):
         verbose_name_plural = "log of flag changes"
         ordering = ("-id",)
         constraints = [
-            models.CheckConstraint(name="scorer_fast_log_reason", **{_CHECK: Q(reason__regex=r"\S")}),
+            models.CheckConstraint(name="scorer_fast_log_reason", **_must(Q(reason__regex=r"\S"))),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from pytest_django import Settings
 
-from scorer_fast.cutover import circuit, flags, pool
+from scorer_fast.cutover import circuit, experiment, figures, flags, pool
 from scorer_fast.http import call
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
@@ -15,13 +15,16 @@ SCORE = f"/v2/stamps/1/score/{OWNER}"
 
 
 @pytest.fixture(autouse=True)
-def fresh_process() -> Iterator[None]:
-    flags.reset()
-    circuit.reset()
+def fresh_process(_django_db_marker: None) -> Iterator[None]:
+    """After the database fixtures, so that all threads have ended before the tables are emptied."""
+    forget()
     yield
-    flags.reset()
-    circuit.reset()
-    pool.reset()
+    forget()
+
+
+def forget() -> None:
+    for module in (flags, circuit, pool, experiment, figures):
+        module.reset()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
 from scorer_fast.conf import conf
 from scorer_fast.cutover import flags
+from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 
 
 def add_who_and_why(parser: ArgumentParser) -> None:
@@ -33,9 +34,9 @@ def members(target: str) -> tuple[str, ...]:
     """The operations a command's OP, GROUP or ``all`` stands for."""
     found = flags.members(target)
     if not found:
-        groups = sorted({operation.group for operation in flags.OPERATIONS})
+        groups = sorted({operation.group for operation in OPERATIONS})
         raise CommandError(
-            f"There is no operation or group {target!r}. Operations: {', '.join(flags.BY_ID)}. "
+            f"There is no operation or group {target!r}. Operations: {', '.join(BY_ID)}. "
             f"Groups: {', '.join(groups)}. Or: all."
         )
     return found

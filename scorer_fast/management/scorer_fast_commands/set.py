@@ -10,6 +10,7 @@ from django.db import transaction
 
 from scorer_fast.conf import conf
 from scorer_fast.cutover import flags
+from scorer_fast.models.flags import Mode
 from scorer_fast.sql import flags as sql
 
 from ._changes import add_who_and_why, members, remedies, who
@@ -19,7 +20,7 @@ HELP = "Set the mode of an operation, a group or all: legacy, shadow, split (wit
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("target", metavar="OP|GROUP|all")
-    parser.add_argument("mode", metavar="MODE", help=", ".join(flags.Mode.values))
+    parser.add_argument("mode", metavar="MODE", help=", ".join(Mode.values))
     parser.add_argument("--percent", help="share of subjects on the fast path in mode split: 0 to 100")
     parser.add_argument("--allow", nargs="+", metavar="ADDRESS", help="add to the allow list")
     parser.add_argument("--deny", nargs="+", metavar="ADDRESS", help="add to the deny list")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from scorer_fast.conf import conf
 from scorer_fast.cutover import flags
 from scorer_fast.http.catalogue import OPERATIONS
+from scorer_fast.models.flags import Mode
 from scorer_fast.sql import flags as sql
 
 from ._changes import remedies
@@ -30,7 +31,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         return
     width = max(len(operation.id) for operation in OPERATIONS)
     for one in found["operations"]:
-        asked = f"split {one['percent']} %" if one["mode"] == flags.Mode.SPLIT else one["mode"]
+        asked = f"split {one['percent']} %" if one["mode"] == Mode.SPLIT else one["mode"]
         line = f"{one['operation']:<{width}}  {asked:<13}  {one['answers']:<7}"
         if one["stopped_by"]:
             line += f"  stopped by {', '.join(one['stopped_by'])}"
@@ -61,16 +62,16 @@ def _status(alias: str) -> dict[str, Any]:
     operations = []
     for operation in OPERATIONS:
         row = rows.get(operation.id)
-        mode = flags.Mode(row.mode) if row else flags.by_setting(operation).mode
+        mode = Mode(row.mode) if row else flags.by_setting(operation).mode
         stopped = [name for name, ids in stops.items() if operation.id in ids]
-        on_fast = mode in (flags.Mode.SPLIT, flags.Mode.FAST) and not stopped
+        on_fast = mode in (Mode.SPLIT, Mode.FAST) and not stopped
         operations.append(
             {
                 "operation": operation.id,
                 "group": operation.group,
                 "mode": mode.value,
-                "percent": f"{row.percent:.2f}" if row and mode is flags.Mode.SPLIT else None,
-                "answers": ("both" if mode is flags.Mode.SPLIT else "fast") if on_fast else "legacy",
+                "percent": f"{row.percent:.2f}" if row and mode is Mode.SPLIT else None,
+                "answers": ("both" if mode is Mode.SPLIT else "fast") if on_fast else "legacy",
                 "stopped_by": stopped,
                 "allow": row.allow.split() if row else [],
                 "deny": row.deny.split() if row else [],
