@@ -223,7 +223,8 @@ class Conf:
     # ---- taking over from the host
 
     @property
-    def kill(self) -> bool | str | Collection[str]:
+    def kill(self) -> Any:
+        """``SCORER_FAST["KILL"]``: True, or operations and groups as a list or by commas."""
         return own("KILL")
 
     @property

@@ -29,9 +29,7 @@ def form(**given: str) -> dict[str, str]:
 
 def log() -> list[tuple[Any, ...]]:
     return list(
-        FlagLog.objects.order_by("id").values_list(
-            "operation_id", "from_value", "to_value", "changed_by", "reason"
-        )
+        FlagLog.objects.order_by("id").values_list("operation_id", "from_value", "to_value", "changed_by", "reason")
     )
 
 

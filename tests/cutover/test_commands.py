@@ -50,9 +50,7 @@ def test_every_subcommand_has_what_the_command_asks_of_it() -> None:
 
 
 def test_set_one_operation() -> None:
-    assert run("set", "v2_score", "split", "--percent=5", WHY, "--by=ann") == (
-        "v2_score: split 5.00 % (was legacy)\n"
-    )
+    assert run("set", "v2_score", "split", "--percent=5", WHY, "--by=ann") == ("v2_score: split 5.00 % (was legacy)\n")
     assert modes() == {"v2_score": ("split", "5.00")}
     (line,) = FlagLog.objects.all()
     assert (line.changed_by, line.reason) == ("ann", "a test")
@@ -170,9 +168,7 @@ def test_without_its_database_it_names_the_switch_that_needs_none(monkeypatch: p
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(sql, "list_flags", lost)
-    with pytest.raises(
-        CommandError, match=f"'{DEFAULT_DB_ALIAS}' cannot be reached .* set SCORER_FAST_KILL=1"
-    ):
+    with pytest.raises(CommandError, match=f"'{DEFAULT_DB_ALIAS}' cannot be reached .* set SCORER_FAST_KILL=1"):
         run("status")
 
 
@@ -188,9 +184,7 @@ def test_status_shows_every_operation_and_what_overrides_it(
     run("set", "check_bans", "legacy", WHY)
     run("kill", "v2_score", "--reason=bad", "--by=ben")
     flags.latch("internal_score", rule="errors", value="1 %", limit="0.1 %", window="5 min", sample=1000)
-    shown = {
-        one["operation"]: (one["mode"], one["answers"], one["stopped_by"]) for one in status()["operations"]
-    }
+    shown = {one["operation"]: (one["mode"], one["answers"], one["stopped_by"]) for one in status()["operations"]}
     assert list(shown) == list(BY_ID)
     assert shown["embed_score"] == ("split", "both", [])
     assert shown["embed_weights"] == ("shadow", "legacy", [])

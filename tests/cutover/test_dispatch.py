@@ -191,15 +191,11 @@ def test_the_host_reads_the_body_the_fast_path_has_read(fast_path: Put) -> None:
         raise RuntimeError("after reading")
 
     fast_path(answer)
-    response = Client().post(
-        "/internal/check-revocations", {"proof_values": ["a"]}, content_type="application/json"
-    )
+    response = Client().post("/internal/check-revocations", {"proof_values": ["a"]}, content_type="application/json")
     assert json.loads(response.json()["body"]) == {"proof_values": ["a"]}
 
 
-def test_a_body_too_big_is_the_hosts_to_refuse(
-    fast_path: Put, settings: Settings, recorded: list[Any]
-) -> None:
+def test_a_body_too_big_is_the_hosts_to_refuse(fast_path: Put, settings: Settings, recorded: list[Any]) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4
     response = Client().post("/internal/check-revocations", b"0123456789", content_type="application/json")
     assert response.status_code == 400
@@ -359,9 +355,7 @@ def test_every_request_that_is_not_plain_legacy_is_measured(
     assert (HEADER in response.headers) == (mode != "legacy")
 
 
-def test_the_hosts_own_errors_are_counted_as_the_hosts(
-    fast_path: Put, recorded: list[Any], settings: Settings
-) -> None:
+def test_the_hosts_own_errors_are_counted_as_the_hosts(fast_path: Put, recorded: list[Any], settings: Settings) -> None:
     settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "split"}}
     client = Client(raise_request_exception=False)
     response = client.get(f"/internal/allow-list/broken/{OWNER}")

@@ -171,9 +171,7 @@ def test_a_kill_variable_stops_nothing_it_does_not_name(value: str, monkeypatch:
         ({"X-Use-Fast-Scorer": "true"}, Flag(Mode.SHADOW), Route.SHADOW),
     ],
 )
-def test_a_header_opts_in_or_out_where_there_is_a_choice(
-    headers: dict[str, str], flag: Flag, route: Route
-) -> None:
+def test_a_header_opts_in_or_out_where_there_is_a_choice(headers: dict[str, str], flag: Flag, route: Route) -> None:
     assert choose(flag, **headers) is route
 
 
@@ -187,9 +185,7 @@ def test_a_header_opts_in_or_out_where_there_is_a_choice(
         ("none", TOKEN, Route.LEGACY),
     ],
 )
-def test_who_may_choose_is_a_setting(
-    allowed: str, authorization: str, route: Route, settings: Settings
-) -> None:
+def test_who_may_choose_is_a_setting(allowed: str, authorization: str, route: Route, settings: Settings) -> None:
     settings.SCORER_FAST = {"OPT_HEADER_ALLOWED": allowed}
     headers = {"X-Use-Fast-Scorer": "true", "Authorization": authorization}
     assert choose(Flag(Mode.SPLIT, 0), **headers) is route
@@ -220,9 +216,7 @@ def test_lists_come_before_the_percentage_and_deny_before_allow(flag: Flag, rout
     assert choose(flag, SCORE.replace("a1", "A1")) is route
 
 
-@pytest.mark.parametrize(
-    "flag", [Flag(Mode.LEGACY), Flag(Mode.SHADOW), Flag(Mode.FAST), Flag(Mode.SPLIT, 10_000)]
-)
+@pytest.mark.parametrize("flag", [Flag(Mode.LEGACY), Flag(Mode.SHADOW), Flag(Mode.FAST), Flag(Mode.SPLIT, 10_000)])
 def test_a_body_is_read_only_where_the_split_needs_it(flag: Flag) -> None:
     operation = BY_ID["check_bans"]
     request = RequestFactory().post("/internal/check-bans", b"[]", content_type="application/json")
@@ -274,9 +268,7 @@ def test_the_thread_holds_no_connection_between_two_looks(settings: Settings) ->
     settings.SCORER_FAST = {"BACKGROUND": True, "FLAGS_REFRESH_SECONDS": 60}
     flags.current()
     wait_for(lambda: flags.current().known)
-    mine = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    mine = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
     def alone() -> bool:
         with connection.cursor() as cursor:
@@ -327,9 +319,7 @@ def test_in_line_a_look_serves_for_the_interval(settings: Settings, django_asser
         assert flags.current().known
     with django_assert_num_queries(0):
         flags.current()
-    OperationFlag.objects.create(
-        operation="v2_score", mode="fast", updated_at="2026-01-01T00:00Z", updated_by="x"
-    )
+    OperationFlag.objects.create(operation="v2_score", mode="fast", updated_at="2026-01-01T00:00Z", updated_by="x")
     assert not flags.current().flags
     time.sleep(0.35)
     assert flags.current().flags == {"v2_score": Flag(Mode.FAST)}
@@ -396,9 +386,7 @@ def test_the_thread_starts_once_however_many_ask(settings: Settings) -> None:
 
 def log() -> list[tuple[str, str, str, str, str]]:
     return list(
-        FlagLog.objects.order_by("id").values_list(
-            "operation_id", "from_value", "to_value", "changed_by", "reason"
-        )
+        FlagLog.objects.order_by("id").values_list("operation_id", "from_value", "to_value", "changed_by", "reason")
     )
 
 
@@ -406,9 +394,7 @@ def log() -> list[tuple[str, str, str, str, str]]:
 def test_every_change_is_logged_with_who_from_to_and_why() -> None:
     other = "0x" + "b2" * 20
     flags.set_mode("v2_score", "shadow", None, "compare first", "ann")
-    flags.set_mode(
-        "v2_score", "split", Decimal("5"), "five percent", "ben", allow=[OWNER.upper().replace("X", "x")]
-    )
+    flags.set_mode("v2_score", "split", Decimal("5"), "five percent", "ben", allow=[OWNER.upper().replace("X", "x")])
     flags.set_mode("v2_score", "split", "5.00", "no change, no line", "ben")
     flags.set_mode("v2_score", "fast", None, "all", "cat", allow=[], deny=[other])
     flags.kill("all", reason="smoke", by="dan")

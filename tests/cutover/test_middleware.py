@@ -200,9 +200,7 @@ def test_last_in_the_list_all_that_the_host_does_around_its_views_is_done(
         assert (response.status_code, HEADER in response.headers) == (418, False)
 
 
-def test_first_in_the_list_the_fast_path_skips_all_of_that(
-    fast_path: Put, modes: Any, installed: Settings
-) -> None:
+def test_first_in_the_list_the_fast_path_skips_all_of_that(fast_path: Put, modes: Any, installed: Settings) -> None:
     installed.MIDDLEWARE = [MIDDLEWARE, f"{HERE}.stamp", f"{HERE}.refuse"]
     modes(v2_score=Flag(Mode.FAST))
     for response in both_clients(asked("v2_score")):

@@ -74,9 +74,7 @@ def test_groups_and_salts_deal_independently() -> None:
         ("embed_add_stamps", request("POST", f"/internal/embed/stamps/{MIXED}", b"{}")),
         (
             "cache_add_stamps",
-            request(
-                "POST", "/ceramic-cache/stamps/bulk", b"[]", Authorization=token(f"did:pkh:eip155:1:{MIXED}")
-            ),
+            request("POST", "/ceramic-cache/stamps/bulk", b"[]", Authorization=token(f"did:pkh:eip155:1:{MIXED}")),
         ),
         (
             "cache_delete_stamps",
@@ -110,16 +108,11 @@ def test_the_subject_is_the_lower_cased_address(operation: str, asked: Any) -> N
 
 def test_operations_of_a_group_keep_an_address_on_one_side() -> None:
     asked = {
-        "cache_add_stamps": request(
-            "POST", "/ceramic-cache/stamps/bulk", b"[]", Authorization=token(f"did:x:{OWNER}")
-        ),
+        "cache_add_stamps": request("POST", "/ceramic-cache/stamps/bulk", b"[]", Authorization=token(f"did:x:{OWNER}")),
         "cache_get_score": request("GET", f"/ceramic-cache/score/{MIXED}"),
         "cache_get_stamps": request("GET", f"/ceramic-cache/stamp?address={OWNER.upper().replace('X', 'x')}"),
     }
-    buckets = {
-        split.bucket("salt", BY_ID[name].group, split.subject(BY_ID[name], one))
-        for name, one in asked.items()
-    }
+    buckets = {split.bucket("salt", BY_ID[name].group, split.subject(BY_ID[name], one)) for name, one in asked.items()}
     assert len(buckets) == 1
 
 
