@@ -23,7 +23,7 @@ from .problems import problem_response
 
 View = Callable[..., HttpResponse]
 
-_ESCAPES = re.compile(r"\\u(?:0000|[dD][89abAB])")  # NUL, or a surrogate that may stand alone
+_ESCAPES = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # NUL, or a surrogate that may stand alone
 _DEPTH = 200  # brackets of a body that are not looked at; nesting beyond it is refused
 
 
