@@ -105,8 +105,7 @@ def test_floats_are_added_in_row_order() -> None:
     """Their sum is rounded to 28 digits at each step: another order is another last digit."""
     weights = '{"A": 0.1, "B": 7.123, "C": 12.5}'
     there = scored([valid(1, "A"), valid(2, "B"), valid(3, "C")], weights)
-    expected = Decimal(0) + Decimal(0.1) + Decimal(7.123) + Decimal(12.5)
-    assert there.raw == expected
+    expected = sum(map(Decimal, (0.1, 7.123, 12.5)), Decimal(0))
     assert str(there.raw) == str(expected)
 
 

@@ -1,0 +1,190 @@
+"""Who may import whom: http → operations → {domain, sql}; the host's apps and the settings are nobody's."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scorer_fast
+
+ROOT = Path(scorer_fast.__file__).parent
+MODULES = sorted(path.relative_to(ROOT.parent) for path in ROOT.rglob("*.py"))
+FAST_PATH = ("domain", "sql", "operations", "http")
+# Whoever is named here may be imported by the package on the left, besides the standard library and itself.
+ALLOWED = {
+    "domain": {"Crypto"},
+    "sql": {"domain", "django", "orjson"},
+    "operations": {"domain", "sql", "conf", "errors", "telemetry", "django", "didkit", "orjson", "tqdm"},
+    "http": {
+        "domain",
+        "operations",
+        "sql",
+        "conf",
+        "errors",
+        "telemetry",
+        "django",
+        "django_ratelimit",
+        "jwt",
+        "ninja",
+        "orjson",
+    },
+}
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything a module imports, wherever in it; ``from x import y`` as ``x.y``."""
+    tree = ast.parse((ROOT.parent / path).read_text())
+    package = dotted(path).split(".") if path.name == "__init__.py" else dotted(path).split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def layer(name: str) -> str | None:
+    """``domain`` for ``scorer_fast.domain.bans``; None outside this app."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "scorer_fast" and len(parts) > 1 else None
+
+
+def of(*packages: str) -> list[Path]:
+    return [path for path in MODULES if path.parts[1] in packages]
+
+
+def test_there_are_modules_to_look_at() -> None:
+    assert all(of(package) for package in (*FAST_PATH, "cutover"))
+
+
+def test_nothing_of_the_host_or_of_this_repository_is_imported() -> None:
+    """The wheel runs in a host whose own apps bear the same labels."""
+    found = [
+        f"{path}:{line} {name}"
+        for path in MODULES
+        for line, name in imports(path)
+        if name.split(".")[0] in {"api", "settings", "tests", "bench", "manage"}
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("package", FAST_PATH)
+def test_one_direction(package: str) -> None:
+    import sys
+
+    found = []
+    for path in of(package):
+        for line, name in imports(path):
+            top = layer(name) or name.split(".")[0]
+            if top in sys.stdlib_module_names or top in {package, "__version__"} or top in ALLOWED[package]:
+                continue
+            found.append(f"{path}:{line} {name}")
+    assert not found
+
+
+def test_the_domain_has_no_clock_and_no_randomness() -> None:
+    """``now`` is an argument."""
+    found = []
+    for path in of("domain"):
+        tree = ast.parse((ROOT.parent / path).read_text())
+        found += [
+            f"{path}:{node.lineno} {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and node.attr in {"now", "today", "utcnow", "time", "monotonic"}
+        ]
+        found += [
+            f"{path}:{line} {name}"
+            for line, name in imports(path)
+            if name.split(".")[0] in {"time", "random", "secrets", "uuid", "os", "django", "logging"}
+        ]
+    assert not found
+
+
+def test_cutover_wraps_http_and_knows_no_operation() -> None:
+    """It reaches operations by way of ``http`` alone; what it keeps of its own it may read and write."""
+    found = [
+        f"{path}:{line} {name}"
+        for path in of("cutover")
+        for line, name in imports(path)
+        if layer(name) in {"operations", "domain"}
+    ]
+    assert not found
+
+
+def test_the_fast_path_has_no_orm_and_no_loop_of_its_own() -> None:
+    forbidden = ("django.db.models", "django.shortcuts", "asgiref", "django.apps", "scorer_fast.models")
+    found = [
+        f"{path}:{line} {name}" for path in of(*FAST_PATH) for line, name in imports(path) if name.startswith(forbidden)
+    ]
+    for path in of(*FAST_PATH):
+        tree = ast.parse((ROOT.parent / path).read_text())
+        found += [
+            f"{path}:{node.lineno} {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and (node.attr in {"objects", "run_until_complete"} or ast.unparse(node) == "asyncio.run")
+        ]
+    assert not found
+
+
+SQL_VERBS = (
+    "SELECT ",
+    "INSERT INTO ",
+    "UPDATE ",
+    "DELETE FROM ",
+    "WITH ",
+    "TRUNCATE ",
+    "CREATE ",
+    "ALTER ",
+    "DROP ",
+    "SHOW ",
+)
+HOUSES = {"sql", "migrations"}
+
+
+def test_sql_stands_in_sql_alone() -> None:
+    found = []
+    for path in MODULES:
+        if path.parts[1] in HOUSES:
+            continue
+        tree = ast.parse((ROOT.parent / path).read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                lines = node.value.lstrip().splitlines() or [""]
+                first = next((line for line in lines if not line.strip().startswith("--")), "")
+                if first.strip().startswith(SQL_VERBS) or first.strip() in {"SELECT", "WITH"}:
+                    found.append(f"{path}:{node.lineno} {first.strip()[:60]}")
+            if isinstance(node, ast.Attribute) and node.attr in {"cursor", "executemany"}:
+                found.append(f"{path}:{node.lineno} {ast.unparse(node)}")
+    assert not found
+
+
+def test_routers_have_a_few_lines_no_loop_and_no_rule() -> None:
+    """Parse, call one function, map, return: at most ten lines, no branch and no loop."""
+    found = []
+    seen = set()
+    for path in of("http"):
+        tree = ast.parse((ROOT.parent / path).read_text())
+        for node in tree.body:
+            if not isinstance(node, ast.FunctionDef) or not any(
+                isinstance(mark, ast.Call) and ast.unparse(mark.func) == "endpoint" for mark in node.decorator_list
+            ):
+                continue
+            seen.add(node.name)
+            body = node.body[1:]  # without the docstring
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            if lines > 10:
+                found.append(f"{path}:{node.lineno} {node.name} has {lines} lines")
+            found += [
+                f"{path}:{inner.lineno} {node.name} has {type(inner).__name__}"
+                for inner in ast.walk(node)
+                if isinstance(inner, ast.If | ast.For | ast.While | ast.Try | ast.Match)
+            ]
+    assert len(seen) == 20
+    assert not found

@@ -1,0 +1,212 @@
+"""What each operation sends to the database, at an address's first request and in its steady state.
+
+A name is the constant's in ``scorer_fast.sql``. What each of them costs and is for:
+
+GET_API_KEY          the key by its prefix
+READ_SCORING         community, weights, passport, score, stamps, links, points: all that scoring needs
+UPSERT_VERIFIED      signatures didkit found good are remembered, outside the transaction
+INSERT_PASSPORT      the address's row in the community; where there is one, LOCK_PASSPORT locks it
+DELETE_CACHE_STAMPS  posted providers' older stamps are soft-deleted
+INSERT_CACHE_STAMPS  posted stamps are stored
+INSERT_LINKS         nullifiers are claimed
+REPLACE_STAMPS       the stamps that count are copied
+LOCK_POINTS          excludes other awards to the address
+INSERT_AWARDS        human points and the qualified community
+INSERT_SCORE         the first score and its events; UPDATE_SCORE later ones: alone, it is its own transaction
+GET_STORED_SCORE     the stored score and its points
+HAS_SCORE            whether the address was ever scored
+"""
+
+import sys
+from typing import NamedTuple
+
+import pytest
+from pytest_django import Settings
+
+from api.account.models import Community
+from scorer_fast.http.catalogue import OPERATIONS
+from tests.factories import rows
+from tests.factories.requests import GOOD_STATUS, good
+from tests.guards.statements import sent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OWNER = rows.OWNER
+PROVIDERS = [f"Provider{number:02}" for number in range(19)]
+FIRST_WRITE = ["BEGIN", "INSERT_PASSPORT", "INSERT_LINKS", "REPLACE_STAMPS", "INSERT_SCORE", "COMMIT"]
+FIRST_POST = [
+    "READ_SCORING",
+    "UPSERT_VERIFIED",
+    "BEGIN",
+    "INSERT_PASSPORT",
+    "DELETE_CACHE_STAMPS",
+    "INSERT_CACHE_STAMPS",
+    "INSERT_LINKS",
+    "REPLACE_STAMPS",
+    "INSERT_SCORE",
+    "COMMIT",
+]
+POST_AGAIN = [
+    "READ_SCORING",
+    "BEGIN",
+    "LOCK_PASSPORT",
+    "DELETE_CACHE_STAMPS",
+    "INSERT_CACHE_STAMPS",
+    "UPDATE_SCORE",
+    "COMMIT",
+]
+
+
+class Sent(NamedTuple):
+    """What the first request sends, and every one after it."""
+
+    first: list[str]
+    steady: list[str]
+
+
+FIRST_SCORE = ["READ_SCORING", "UPSERT_VERIFIED", *FIRST_WRITE]
+SCORE = Sent(FIRST_SCORE, ["READ_SCORING", "UPDATE_SCORE"])
+EXPECTED = {
+    "v2_score": Sent(["GET_API_KEY", *SCORE.first], ["GET_API_KEY", *SCORE.steady]),
+    "internal_score": SCORE,
+    "embed_score": SCORE,
+    "embed_add_stamps": Sent(FIRST_POST, POST_AGAIN),
+    "embed_validate_api_key": Sent(["GET_API_KEY"], ["GET_API_KEY"]),
+    "embed_weights": Sent(["GET_WEIGHTS"], []),  # remembered for a minute
+    "cache_add_stamps": Sent(FIRST_POST, POST_AGAIN),
+    "cache_patch_stamps": Sent(FIRST_POST, POST_AGAIN),
+    "cache_delete_stamps": Sent(
+        [name for name in FIRST_POST if name != "INSERT_CACHE_STAMPS"],
+        ["READ_SCORING"],  # nothing left to delete: 404, nothing written
+    ),
+    "cache_get_score": Sent(["GET_STORED_SCORE", *SCORE.first], ["GET_STORED_SCORE"]),
+    "cache_calc_score": SCORE,
+    "cache_get_stamps": Sent(["HAS_SCORE", *SCORE.first], ["HAS_SCORE", "LIST_CACHE_STAMPS"]),
+    "cache_weights": Sent(["GET_WEIGHTS"], []),
+    "check_bans": Sent(["LIST_BANS"], ["LIST_BANS"]),
+    "check_revocations": Sent(["LIST_REVOKED"], ["LIST_REVOKED"]),
+    "allow_list": Sent(["IS_LISTED"], ["IS_LISTED"]),
+    "credential_definition": Sent(["GET_RULESET"], ["GET_RULESET"]),
+    "gtc_stake": Sent(["LIST_STAKES"], ["LIST_STAKES"]),
+    "legacy_gtc_stake": Sent(["LIST_STAKE_EVENTS"], ["LIST_STAKE_EVENTS"]),
+    "contributor_statistics": Sent(["GET_CONTRIBUTIONS"], ["GET_CONTRIBUTIONS"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_pruning(settings: Settings) -> None:
+    """Once an hour a process forgets expired signatures: not while statements are counted."""
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "PRUNE_EVERY_SECONDS": 0, "REVERIFY_ONE_IN": 0}
+
+
+@pytest.fixture
+def twenty_stamps(one: Community) -> Community:
+    rows.stamps(OWNER, *PROVIDERS, "Google")
+    return one
+
+
+def listing(names: list[str]) -> str:
+    return "\n".join(f"{number:3} {name}" for number, name in enumerate(names, 1)) or "  - nothing"
+
+
+def test_every_operation_is_counted() -> None:
+    assert set(EXPECTED) == {operation.id for operation in OPERATIONS}
+
+
+@pytest.mark.parametrize("operation", EXPECTED)
+def test_statements(operation: str, twenty_stamps: Community) -> None:
+    if operation == "credential_definition":
+        rows.ruleset("Custom", {"all": True})
+    request = good(operation)
+    expected_status = GOOD_STATUS.get(operation, 200)
+    with sent() as first:
+        assert request.send().status_code == expected_status
+    assert first == EXPECTED[operation].first, f"the first {operation} sends\n{listing(first)}"
+    for _ in range(2):
+        with sent() as again:
+            status = request.send().status_code
+        assert again == EXPECTED[operation].steady, f"a later {operation} sends\n{listing(again)}"
+    assert status == (404 if operation == "cache_delete_stamps" else expected_status)
+
+
+def test_a_steady_v2_score_reads_twice_and_writes_at_most_thrice(
+    twenty_stamps: Community, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The budget: two reads, three statements inside the one write transaction."""
+    request = good("v2_score")
+    request.send()
+    with sent() as names:
+        assert request.send().status_code == 200
+    with capsys.disabled():
+        sys.stdout.write(f"\na steady v2_score of 20 stamps sends\n{listing(names)}\n")
+    control = {"BEGIN", "COMMIT"}
+    reads = [name for name in names if name.startswith(("GET_", "READ_", "LIST_", "HAS_", "FIND_"))]
+    writes = [name for name in names if name not in control and name not in reads]
+    assert len(reads) <= 2, listing(names)
+    assert len(writes) <= 3, listing(names)
+    assert names.count("BEGIN") <= 1
+
+
+def test_points_cost_two_statements_once(settings: Settings) -> None:
+    rows.world_of_one(threshold="1", in_program=True)
+    rows.points_config()
+    rows.stamps(OWNER, "Google")
+    request = good("cache_calc_score")
+    with sent() as first:
+        assert request.send().json()["points_data"]["total_points"] == 10
+    expected = [*FIRST_SCORE]
+    expected[expected.index("INSERT_SCORE") : expected.index("INSERT_SCORE")] = ["LOCK_POINTS", "INSERT_AWARDS"]
+    assert first == expected, listing(first)
+    with sent() as again:
+        assert request.send().json()["points_data"]["total_points"] == 10
+    assert again == SCORE.steady, listing(again)
+
+
+def test_only_what_differs_is_written(twenty_stamps: Community) -> None:
+    """A stamp more: one claim, one copy; the twenty others are left as they are."""
+    request = good("internal_score")
+    request.send()
+    rows.stamps(OWNER, "Github")
+    with sent() as names:
+        assert len(request.send().json()["stamps"]) == 21
+    expected = [
+        "READ_SCORING",
+        "UPSERT_VERIFIED",
+        "BEGIN",
+        "LOCK_PASSPORT",
+        "INSERT_LINKS",
+        "REPLACE_STAMPS",
+        "UPDATE_SCORE",
+        "COMMIT",
+    ]
+    assert names == expected, listing(names)
+
+
+@pytest.mark.parametrize("kind", ["pbkdf2", "sha512"])
+def test_an_old_key_costs_one_statement_more_once(kind: str, one: Community) -> None:
+    rows.api_key(one.account, "oldkey01.secret", kind)
+    request = good("embed_validate_api_key").header("X-API-Key", "oldkey01.secret")
+    with sent() as first:
+        assert request.send().status_code == 200
+    with sent() as again:
+        assert request.send().status_code == 200
+    assert (first, again) == (["GET_API_KEY", "UPDATE_KEY_HASH"], ["GET_API_KEY"])
+
+
+def test_analytics_cost_one_statement(twenty_stamps: Community, settings: Settings) -> None:
+    settings.FF_API_ANALYTICS = "on"
+    request = good("v2_score")
+    request.send()
+    with sent() as names:
+        request.send()
+    assert names == ["GET_API_KEY", "READ_SCORING", "UPDATE_SCORE", "INSERT_ANALYTICS"], listing(names)
+
+
+@pytest.mark.parametrize("operation", ["v2_score", "internal_score", "embed_score", "cache_calc_score"])
+def test_an_invalid_address_costs_one_look_at_the_scorer(operation: str, one: Community) -> None:
+    """The scorer is told of before the address, so it has to be looked for."""
+    request = good(operation)
+    with sent() as names:
+        assert request.with_(path=request.path.replace(OWNER, "nobody")).send().status_code == 400
+    assert names[-1] == "FIND_COMMUNITY", listing(names)
+    assert len(names) == (2 if operation == "v2_score" else 1), listing(names)
