@@ -454,11 +454,8 @@ def _ask(alias: str, *, own_tables: bool) -> list[Finding]:
     if own_tables:
         looks.insert(0, look_at_own_tables)
     try:
-        with connections[alias].cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            version = cursor.fetchone()[0]
         return [
-            fine(f"database {alias}", f"PostgreSQL {version}"),
+            fine(f"database {alias}", f"PostgreSQL {needs.get_server_version(alias)}"),
             *(each for look in looks for each in look(alias)),
         ]
     except Exception as error:

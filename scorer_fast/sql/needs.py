@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .connection import fetch_all
+from .connection import fetch_all, fetch_one
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "account_accountapikey": (
@@ -233,3 +233,15 @@ def _serves(index: Index, wanted: Index) -> bool:
     if wanted.unique:
         return index[:3] == wanted[:3]
     return index.table == wanted.table and index.columns[: len(wanted.columns)] == wanted.columns
+
+
+GET_SERVER_VERSION = """
+-- which PostgreSQL it is
+SHOW server_version
+"""
+
+
+def get_server_version(alias: str) -> str:
+    """The server's version as it writes it."""
+    row = fetch_one(alias, GET_SERVER_VERSION, {})
+    return "" if row is None else str(row[0])
