@@ -9,6 +9,7 @@ import ssl
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,19 +55,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    control = _Server("--control", options["control"], options["timeout"])
-    candidate = _Server("--candidate", options["candidate"], options["timeout"])
     extra = dict(_header(text) for text in options["header"])
-    results = []
     started = time.monotonic()
-    for sent in _requests(options):
-        headers = {name: value for name, value in sent.request.headers.items() if name.lower() not in extra}
-        headers |= dict(extra.values())
-        request = RecordedRequest(sent.request.method, sent.request.path, headers, sent.request.body)
-        result = _compare(sent._replace(request=request), control, candidate)
-        results.append(result)
-        if not options["json"]:
-            _print(command, result)
+    with (
+        closing(_Server("--control", options["control"], options["timeout"])) as control,
+        closing(_Server("--candidate", options["candidate"], options["timeout"])) as candidate,
+    ):
+        results = []
+        for sent in _requests(options):
+            result = _compare(sent._replace(request=_with(sent.request, extra)), control, candidate)
+            results.append(result)
+            if not options["json"]:
+                _print(command, result)
     if not results:
         raise CommandError("There is no request to send.")
     different = sum(bool(result["differences"]) for result in results)
@@ -81,6 +81,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         )
     if different or (options["strict"] and on_purpose):
         raise CommandError("The servers differ.")
+
+
+def _with(request: RecordedRequest, extra: dict[str, tuple[str, str]]) -> RecordedRequest:
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in extra}
+    return RecordedRequest(request.method, request.path, headers | dict(extra.values()), request.body)
 
 
 def _compare(sent: Sent, control: _Server, candidate: _Server) -> dict[str, Any]:
@@ -211,6 +216,9 @@ class _Server:
                 self._connection.close()
                 raise self._lost(error) from None
         raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self._connection.close()
 
     def _lost(self, error: Exception) -> CommandError:
         return CommandError(f"{self._option}: no answer ({type(error).__name__}: {error}).")

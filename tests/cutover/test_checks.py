@@ -1,0 +1,225 @@
+"""The numbered system checks: each is raised by what it warns of, tells the remedy, and by nothing else."""
+
+import importlib.util
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.db import OperationalError, connection, connections
+from pytest_django import Settings
+
+from scorer_fast import checks, diagnosis
+from scorer_fast.conf import GUARD_DEFAULTS, OWN
+from scorer_fast.sql import needs
+
+MIDDLEWARE = diagnosis.MIDDLEWARE
+
+
+def own(messages: list[CheckMessage]) -> list[CheckMessage]:
+    return [message for message in messages if message.id and message.id.startswith("scorer_fast.")]
+
+
+def raised(**options: Any) -> list[str]:
+    """The numbers of this app's checks that complain; each says what to do."""
+    messages = own(run_checks(**options))
+    assert all(message.hint for message in messages)
+    assert all(
+        isinstance(message, Error if message.id.startswith("scorer_fast.E") else Warning) for message in messages
+    )
+    return [message.id.removeprefix("scorer_fast.") for message in messages]
+
+
+def texts() -> str:
+    return "\n".join(f"{message.msg} {message.hint}" for message in own(run_checks()))
+
+
+def test_a_sound_project_raises_none() -> None:
+    assert raised() == []
+
+
+# ---- SCORER_FAST
+
+
+@pytest.mark.parametrize("given", [[], "x", 1])
+def test_e001_it_is_no_dict(settings: Settings, given: Any) -> None:
+    settings.SCORER_FAST = given
+    assert raised() == ["E001"]
+
+
+def test_it_may_be_left_out(settings: Settings) -> None:
+    del settings.SCORER_FAST
+    assert raised() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"SHADOW_SAMPEL": 1}, "Did you mean 'SHADOW_SAMPLE'?"),
+        ({"zzz": 1}, "docs/operations.md"),
+        ({"GUARD": {"P95_RATOI": 1}}, "Did you mean 'P95_RATIO'?"),
+        ({"GUARD": {"OPERATIONS": {"v2_scores": {}}}}, "Did you mean 'v2_score'?"),
+        ({"GUARD": {"OPERATIONS": {"v2_score": {"MIN_SAMPLES": 1}}}}, "Did you mean 'MIN_SAMPLE'?"),
+    ],
+)
+def test_e002_an_unknown_key(settings: Settings, given: dict[str, Any], hint: str) -> None:
+    settings.SCORER_FAST = given
+    assert raised() == ["E002"]
+    assert hint in texts()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SHADOW_SAMPLE": "1"},
+        {"SHADOW_SAMPLE": True},
+        {"BACKGROUND": 1},
+        {"BACKGROUND": None},
+        {"DATABASE": 1},
+        {"GUARD": []},
+        {"GUARD": {"MIN_SAMPLE": "many"}},
+        {"GUARD": {"OPERATIONS": {"v2_score": {"DRY_RUN": "yes"}}}},
+    ],
+)
+def test_e003_a_value_of_another_kind(settings: Settings, given: dict[str, Any]) -> None:
+    settings.SCORER_FAST = given
+    assert set(raised()) == {"E003"} | ({"E005"} if "DATABASE" in given else set())
+
+
+def test_every_default_fits_itself(settings: Settings) -> None:
+    settings.SCORER_FAST = {**OWN, "GUARD": {**GUARD_DEFAULTS, "OPERATIONS": {"v2_score": GUARD_DEFAULTS}}}
+    assert raised() == []
+    settings.SCORER_FAST = {"GUARD": {"P95_RATIO": None, "P95_MS": 50.5, "OPERATIONS": {"v2_score": {"P95_MS": 5}}}}
+    assert set(raised()) <= {"E003"}
+
+
+# ---- the host's settings
+
+
+def test_e004_no_signing_key(settings: Settings) -> None:
+    settings.NINJA_JWT = {"SIGNING_KEY": "a key of its own"}
+    settings.SECRET_KEY_FALLBACKS = []
+    assert raised() == []
+    settings.NINJA_JWT = {}
+    settings.SECRET_KEY = "-"
+    assert raised() == []
+
+
+def test_e004_is_raised_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer_fast.conf.Conf.jwt_signing_key", "")
+    assert raised() == ["E004"]
+
+
+def test_w003_no_internal_token(settings: Settings) -> None:
+    settings.CGRANTS_API_TOKEN = ""
+    assert raised() == ["W003"]
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CHECK_INTERNAL_TOKEN": False}
+    assert raised() == []
+    assert "W006" in raised(include_deployment_checks=True)
+
+
+def test_w004_no_trusted_issuer(settings: Settings) -> None:
+    settings.TRUSTED_IAM_ISSUERS = []
+    assert raised() == ["W004"]
+
+
+@pytest.mark.parametrize("given", ["", "first", None])
+def test_w005_no_community_of_the_cache(settings: Settings, given: Any) -> None:
+    settings.CERAMIC_CACHE_SCORER_ID = given
+    assert raised() == ["W005"]
+
+
+# ---- the middleware
+
+
+def test_w001_no_request_reaches_the_app(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "tests.host.urls"
+    assert raised() == ["W001"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, MIDDLEWARE]
+    assert raised() == []
+
+
+def test_w002_the_line_is_not_the_last(settings: Settings) -> None:
+    settings.ROOT_URLCONF = "tests.host.urls"
+    settings.MIDDLEWARE = [MIDDLEWARE, *settings.MIDDLEWARE]
+    assert raised() == ["W002"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, MIDDLEWARE]
+    assert raised() == ["W002"]
+    assert "there twice" in texts()
+
+
+# ---- databases and packages
+
+
+def test_e005_an_alias_nobody_has(settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "DATABASE": "elsewhere"}
+    assert raised() == ["E005"]
+    settings.SCORER_FAST = {}
+    settings.REGISTRY_API_READ_DB = "replica"
+    assert raised() == ["E005"]
+
+
+def test_e006_another_kind_of_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite", raising=False)
+    assert set(raised()) == {"E006"}
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *hidden: str) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else find(name, *rest))
+
+
+def test_e007_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "psycopg", "psycopg2")
+    assert raised() == ["E007"]
+
+
+def test_e008_no_didkit(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "didkit")
+    assert raised() == ["E008"]
+
+
+# ---- the schema, only where the database is asked for
+
+
+def test_without_a_database_nothing_is_asked() -> None:
+    """This test has no access to the database."""
+    assert raised() == []
+
+
+@pytest.mark.django_db
+def test_w011_and_w012_what_the_host_lacks() -> None:
+    assert raised(databases=["default"]) == []
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE stake_stake RENAME TO elsewhere")
+        cursor.execute("ALTER TABLE registry_score DROP COLUMN stamps")
+    assert raised(databases=["default"]) == ["W011", "W012"]
+
+
+@pytest.mark.django_db
+def test_w013_own_migrations() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'scorer_fast'")
+    assert raised(databases=["default"]) == ["W013"]
+
+
+@pytest.mark.django_db
+def test_w010_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> Any:
+        raise OperationalError("no route")
+
+    monkeypatch.setattr(needs, "list_columns", away)
+    assert raised(databases=["default"]) == ["W010"]
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_about_to_be_migrated_is_left_alone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE stake_stake RENAME TO elsewhere")
+        cursor.execute("ALTER TABLE django_migrations RENAME TO no_migrations_yet")
+    assert raised(databases=["default"]) == []
+
+
+@pytest.mark.django_db
+def test_other_databases_are_left_alone(settings: Settings) -> None:
+    assert checks.check_schema(databases=["analytics"]) == []
+    assert checks.check_schema(databases=None) == []
