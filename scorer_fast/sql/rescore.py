@@ -443,11 +443,12 @@ class ScoreOfPassport(NamedTuple):
 
 # The token and the events are those of sql/scores.py: a score is stored only where what was read is still
 # so, and its events come from its row. The caller learns which scores were stored.
-UPDATE_SCORES = """
--- stores scores over those that were read, with their events; registry_score pkey,
--- ceramic_cache_ceramiccache (type, address, provider) where live
+STORE_SCORES = """
+-- stores first scores, and scores over those that were read, with their events by passport; registry_score pkey
+-- and (passport_id), ceramic_cache_ceramiccache (type, address, provider) where live
 WITH new AS MATERIALIZED (
-    SELECT n.*, live.ids, live.newest
+    SELECT n.*,
+           live.ids = n.live_ids AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen
     FROM json_to_recordset(%(scores)s::json) AS n (
         passport_id bigint, score_id bigint, address text, score integer,
         evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
@@ -462,7 +463,7 @@ WITH new AS MATERIALIZED (
           AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
     ) AS live
 ),
-stored AS (
+updated AS (
     UPDATE registry_score AS s
     SET score = n.score,
         last_score_timestamp = %(now)s,
@@ -476,64 +477,26 @@ stored AS (
     WHERE s.id = n.score_id
       AND s.passport_id = n.passport_id
       AND s.last_score_timestamp IS NOT DISTINCT FROM n.seen_timestamp
-      AND n.ids = n.live_ids
-      AND n.newest IS NOT DISTINCT FROM n.newest_update
+      AND n.is_as_seen
     RETURNING s.id, s.passport_id
 ),
-events AS (
-    INSERT INTO registry_event (action, address, created_at, data, community_id)
-    SELECT e.action, e.address, %(now)s, e.data, %(community_id)s
-    FROM (
-        SELECT n.passport_id, n.address, 0 AS kind, d.position, 'LDP' AS action, d.data
-        FROM stored
-        JOIN new AS n ON n.passport_id = stored.passport_id
-        CROSS JOIN LATERAL jsonb_array_elements(n.dedup_events) WITH ORDINALITY AS d (data, position)
-        UNION ALL
-        SELECT n.passport_id, n.address, 1, 1, 'SCU', jsonb_build_object(
-                   'model', 'registry.score',
-                   'pk', stored.id,
-                   'fields', n.event_fields || jsonb_build_object(
-                       'evidence', n.evidence, 'stamp_scores', n.stamp_scores, 'stamps', n.stamps,
-                       'passport', n.passport_id))
-        FROM stored
-        JOIN new AS n ON n.passport_id = stored.passport_id
-    ) AS e
-    ORDER BY e.passport_id, e.kind, e.position
-)
-SELECT passport_id FROM stored
-"""
-
-INSERT_SCORES = """
--- stores first scores with their events; registry_score (passport_id),
--- ceramic_cache_ceramiccache (type, address, provider) where live
-WITH new AS MATERIALIZED (
-    SELECT n.*, live.ids, live.newest
-    FROM json_to_recordset(%(scores)s::json) AS n (
-        passport_id bigint, address text, score integer,
-        evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
-        dedup_events jsonb, event_fields jsonb,
-        live_ids bigint[], newest_update timestamptz)
-    CROSS JOIN LATERAL (
-        SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-        FROM ceramic_cache_ceramiccache AS c
-        WHERE c.address = n.address
-          AND c.type = 1
-          AND c.deleted_at IS NULL
-          AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
-    ) AS live
-),
-stored AS (
+inserted AS (
     INSERT INTO registry_score (
         passport_id, score, last_score_timestamp, status, error,
         evidence, stamp_scores, stamps, expiration_date)
     SELECT n.passport_id, n.score, %(now)s, 'DONE', NULL,
            n.evidence, n.stamp_scores, n.stamps, n.expiration_date
     FROM new AS n
-    WHERE n.ids = n.live_ids
-      AND n.newest IS NOT DISTINCT FROM n.newest_update
+    WHERE n.score_id IS NULL
+      AND n.is_as_seen
     ORDER BY n.passport_id
     ON CONFLICT (passport_id) DO NOTHING
     RETURNING id, passport_id
+),
+stored AS (
+    SELECT id, passport_id FROM updated
+    UNION ALL
+    SELECT id, passport_id FROM inserted
 ),
 events AS (
     INSERT INTO registry_event (action, address, created_at, data, community_id)
@@ -560,14 +523,7 @@ SELECT passport_id FROM stored
 
 
 def store_scores(alias: str, community_id: int, scores: Sequence[ScoreOfPassport], now: datetime) -> set[int]:
-    """Store those whose token still holds; their passports. First scores go by a statement of their own."""
-    stored: set[int] = set()
-    for statement, some in (
-        (UPDATE_SCORES, [score for score in scores if score.score_id is not None]),
-        (INSERT_SCORES, [score for score in scores if score.score_id is None]),
-    ):
-        if some:
-            rows = orjson.dumps([score._asdict() for score in some]).decode()
-            parameters = {"community_id": community_id, "now": now, "scores": rows}
-            stored.update(row[0] for row in fetch_all(alias, statement, parameters))
-    return stored
+    """Store those whose token still holds; their passports."""
+    rows = orjson.dumps([score._asdict() for score in scores]).decode()
+    parameters = {"community_id": community_id, "now": now, "scores": rows}
+    return {row[0] for row in fetch_all(alias, STORE_SCORES, parameters)}
