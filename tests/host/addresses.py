@@ -41,8 +41,7 @@ def checksum(digits: str) -> str:
     """The 40 digits with the upper-case letters EIP-55 gives them."""
     digest = keccak256(digits.lower().encode()).hex()
     return "".join(
-        char.upper() if int(nibble, 16) > 7 else char
-        for char, nibble in zip(digits.lower(), digest, strict=False)
+        char.upper() if int(nibble, 16) > 7 else char for char, nibble in zip(digits.lower(), digest, strict=False)
     )
 
 
@@ -70,8 +69,7 @@ def _permute(lanes: list[list[int]]) -> list[list[int]]:
             for y in range(5):
                 moved[y][(2 * x + 3 * y) % 5] = _rotate(lanes[x][y] ^ parity[x], _ROTATIONS[x][y])
         lanes = [
-            [moved[x][y] ^ (~moved[(x + 1) % 5][y] & moved[(x + 2) % 5][y] & _MASK) for y in range(5)]
-            for x in range(5)
+            [moved[x][y] ^ (~moved[(x + 1) % 5][y] & moved[(x + 2) % 5][y] & _MASK) for y in range(5)] for x in range(5)
         ]
         for power in range(7):
             if feedback & 1:

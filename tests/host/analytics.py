@@ -32,9 +32,7 @@ def tracked(view: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _store(
-    request: HttpRequest, status: int, *, response: str | None = None, error: str | None = None
-) -> None:
+def _store(request: HttpRequest, status: int, *, response: str | None = None, error: str | None = None) -> None:
     if settings.FF_API_ANALYTICS != "on":
         return
     try:
@@ -43,9 +41,7 @@ def _store(
             path=request.path,
             path_segments=request.path.split("/")[1:],
             query_params=dict(request.GET.lists()),
-            headers={
-                name: "***" if name.lower() in _SECRET else value for name, value in request.headers.items()
-            },
+            headers={name: "***" if name.lower() in _SECRET else value for name, value in request.headers.items()},
             response=response,
             response_skipped=False,
             error=error,

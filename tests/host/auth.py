@@ -54,9 +54,7 @@ class ApiKey:
 def internal(request: HttpRequest) -> bool:
     """The `Authorization` header is `CGRANTS_API_TOKEN`; an empty token refuses all."""
     token = settings.CGRANTS_API_TOKEN
-    return bool(token) and hmac.compare_digest(
-        request.headers.get("Authorization", "").encode(), token.encode()
-    )
+    return bool(token) and hmac.compare_digest(request.headers.get("Authorization", "").encode(), token.encode())
 
 
 class AccessToken(HttpBearer):
@@ -64,9 +62,7 @@ class AccessToken(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> str:
         try:
-            claims = jwt.decode(
-                token, self._signing_key(), algorithms=["HS256"], options={"require": ["exp", "jti"]}
-            )
+            claims = jwt.decode(token, self._signing_key(), algorithms=["HS256"], options={"require": ["exp", "jti"]})
         except jwt.InvalidTokenError as error:
             raise HttpError(401, "Token is invalid or expired") from error
         if claims.get("token_type") != "access":

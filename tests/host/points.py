@@ -65,9 +65,7 @@ async def _award_key(address: str, provider: str, nullifier: str) -> None:
 
 
 async def _award_once(address: str, action: str) -> None:
-    await HumanPoints.objects.aget_or_create(
-        address=address, action=action, tx_hash="", provider="", chain_id=0
-    )
+    await HumanPoints.objects.aget_or_create(address=address, action=action, tx_hash="", provider="", chain_id=0)
 
 
 async def _metamask_open() -> bool:
@@ -82,9 +80,7 @@ async def told(address: str, community: Community) -> dict[str, Any]:
         return {"points_data": None, "possible_points_data": None}
     points = {
         action: points
-        async for action, points in HumanPointsConfig.objects.filter(active=True).values_list(
-            "action", "points"
-        )
+        async for action, points in HumanPointsConfig.objects.filter(active=True).values_list("action", "points")
     }
     breakdown: dict[str, int] = defaultdict(int)
     total = 0

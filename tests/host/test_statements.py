@@ -84,9 +84,7 @@ def ask(operation: str) -> tuple[str, str, Any, dict[str, str]]:
 def statements(operation: str) -> list[str]:
     method, path, body, headers = ask(operation)
     with CaptureQueriesContext(connection) as captured:
-        response = Client().generic(
-            method, path, json.dumps(body), content_type="application/json", headers=headers
-        )
+        response = Client().generic(method, path, json.dumps(body), content_type="application/json", headers=headers)
     assert response.status_code < 300 or operation == "credential_definition", response.content
     return [query["sql"] for query in captured if not query["sql"].startswith(CONTROL)]
 
@@ -141,9 +139,7 @@ def test_points_cost_a_look_and_a_write_each(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("operation", ["v2_score", "embed_score"])
-def test_every_scoring_checks_every_signature_in_a_new_loop(
-    operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_scoring_checks_every_signature_in_a_new_loop(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loops: list[asyncio.AbstractEventLoop] = []
     verify = didkit.verify_credential
 

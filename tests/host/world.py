@@ -16,6 +16,7 @@ from api.demo_issuer import ISSUERS, Claim, sign_credentials
 from api.scorer_weighted.models import BinaryWeightedScorer
 
 API_KEY = "hostKEY1.open-to-every-test-and-to-nothing-else"
+REVOKED_KEY = "hostKEY2.revoked-long-ago"
 INTERNAL_TOKEN = "test-internal-token"
 POINTS = {"SCB": 100, "HKY": 10, "ISB": 50, "HPH": 150, "HCH": 250, "HBI": 350, "HIM": 30}
 # What a database of these tests is asked under.

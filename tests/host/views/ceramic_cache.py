@@ -75,8 +75,7 @@ async def _cache_get_score(address: str, alternate_scorer_id: int | None) -> dic
     if community is None:
         raise HttpError(
             404,
-            "Community matching the configured scorer id does not exist! "
-            "This is probably a misconfiguration!",
+            "Community matching the configured scorer id does not exist! This is probably a misconfiguration!",
         )
     stored = await Score.objects.filter(passport__address=address, passport__community_id=scorer_id).afirst()
     if stored and (stored.expiration_date is None or stored.expiration_date > datetime.now(UTC)):

@@ -66,9 +66,7 @@ def weights(community_id: str | None) -> dict[str, float]:
     """Weight per provider without customization, up to a minute old."""
     scorer_id = community_id or settings.CERAMIC_CACHE_SCORER_ID
     try:
-        return cache.get_or_set(
-            f"weights:{scorer_id}", lambda: _read_weights(int(scorer_id)), WEIGHTS_SECONDS
-        )
+        return cache.get_or_set(f"weights:{scorer_id}", lambda: _read_weights(int(scorer_id)), WEIGHTS_SECONDS)
     except Exception as error:
         configured = f"settings.CERAMIC_CACHE_SCORER_ID={settings.CERAMIC_CACHE_SCORER_ID}"
         raise HttpError(500, f"Unable to retrieve configured scorer! {configured}") from error

@@ -140,11 +140,7 @@ def legacy_gtc_stake(request: HttpRequest, address: str, round_id: int) -> Any:
 
 async def _legacy_gtc_stake(address: str, round_id: int) -> dict[str, Any]:
     found = GTCStakeEvent.objects.filter(Q(staker=address) | Q(address=address), round_id=round_id)
-    return {
-        "results": [
-            {**values, "amount": str(values["amount"])} async for values in found.order_by("id").values()
-        ]
-    }
+    return {"results": [{**values, "amount": str(values["amount"])} async for values in found.order_by("id").values()]}
 
 
 @router.get("/cgrants/contributor_statistics", response=schemas.ContributorStatistics)
@@ -158,9 +154,9 @@ async def _contributor_statistics(address: str) -> dict[str, float]:
     mapped = RoundMapping.objects.filter(round_number__in=squelched_rounds)
     without = [round async for round in mapped.values_list("round_eth_address", flat=True)]
     grants = GrantContributionIndex.objects.filter(contributor_address=address, contribution__success=True)
-    protocol = ProtocolContributions.objects.filter(
-        contributor=address, amount__gte=LEAST_CONTRIBUTION
-    ).exclude(round__in=without)
+    protocol = ProtocolContributions.objects.filter(contributor=address, amount__gte=LEAST_CONTRIBUTION).exclude(
+        round__in=without
+    )
     number = await grants.values("grant_id").distinct().acount()
     number += await protocol.values("project").distinct().acount()
     in_grants = (await grants.aaggregate(total=Sum("amount")))["total"] or Decimal(0)
