@@ -1,8 +1,8 @@
 """The benchmark's databases, on a PostgreSQL of the benchmark's own: made once, each run starts on a fresh copy.
 
-    python -m bench.database fill         # in a process of its own, on the database that DATABASE_URL names
-    python -m bench.database migrate      # runs the migrations there
-    python -m bench.database score PART   # scores a part of the addresses there
+python -m bench.database fill         # in a process of its own, on the database that DATABASE_URL names
+python -m bench.database migrate      # runs the migrations there
+python -m bench.database score PART   # scores a part of the addresses there
 """
 
 from __future__ import annotations
@@ -41,11 +41,15 @@ def fingerprint() -> str:
     return mark.hexdigest()[:12]
 
 
+def template_name() -> str:
+    return f"bench_{fingerprint()}"
+
+
 def run_database() -> str:
     """The URL of a fresh copy of the template; the template is made where it is missing."""
     server = cluster()
-    template = f"bench_{fingerprint()}"
-    with _maintenance(server) as connection:
+    template = template_name()
+    with maintenance(server) as connection:
         known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         if template not in known:
             _make_template(server, connection, template)
@@ -56,7 +60,7 @@ def run_database() -> str:
     return url
 
 
-def _maintenance(server: EmbeddedPostgres) -> psycopg.Connection[Any]:
+def maintenance(server: EmbeddedPostgres) -> psycopg.Connection[Any]:
     return psycopg.connect(server.url("postgres"), autocommit=True)
 
 
@@ -153,13 +157,9 @@ def make_communities() -> None:
             scorer=scorer,
             human_points_program=number == addresses.CACHE_SCORER,
         )
-    customization = account.Customization.objects.create(
-        path="bench", scorer_id=addresses.SCORER, partner_name="bench"
-    )
+    customization = account.Customization.objects.create(path="bench", scorer_id=addresses.SCORER, partner_name="bench")
     members = account.AddressList.objects.create(name="members")
-    account.AllowList.objects.create(
-        customization=customization, address_list=members, weight=Decimal("2.5")
-    )
+    account.AllowList.objects.create(customization=customization, address_list=members, weight=Decimal("2.5"))
     ruleset = account.CustomCredentialRuleset.objects.create(
         name="bench", provider_id="DeveloperList#bench#0", definition={"conditions": [{"count": 3}] * 5}
     )

@@ -31,9 +31,7 @@ class Kind:
     more: tuple[tuple[str, str], ...] = ()
 
 
-GTHREAD = (
-    f"gunicorn bench.wsgi --bind 127.0.0.1:{{port}} --worker-class gthread --workers 1 --threads {THREADS} --keep-alive 75"
-)
+GTHREAD = f"gunicorn bench.wsgi --bind 127.0.0.1:{{port}} --worker-class gthread --workers 1 --threads {THREADS} --keep-alive 75"
 GUNICORN = Kind("gunicorn gthread", GTHREAD)
 HOST = Kind("slow host", GTHREAD, "bench.host_settings")
 INSTALLED = Kind("gunicorn gthread, in the host by its middleware", GTHREAD, "bench.installed_settings")
@@ -92,7 +90,9 @@ class Server:
                     return
             except OSError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{self.kind.name} does not answer ({error}):\n{self.log.read_text()[-3000:]}") from None
+                    raise SystemExit(
+                        f"{self.kind.name} does not answer ({error}):\n{self.log.read_text()[-3000:]}"
+                    ) from None
                 time.sleep(0.005)
 
     def workers(self) -> list[psutil.Process]:

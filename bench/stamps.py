@@ -1,6 +1,6 @@
 """The signed stamps: made once, kept as compressed lines beside the database, so that a new schema signs none again.
 
-    python -m bench.stamps PART     # one of PARTS; the parts run as processes of their own
+python -m bench.stamps PART     # one of PARTS; the parts run as processes of their own
 """
 
 from __future__ import annotations

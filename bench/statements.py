@@ -1,6 +1,6 @@
 """How many statements a request makes: counted in a process of its own, through Django's test client.
 
-    python -m bench.statements < {"operation state": [request, …]} > {"operation state": {"statements", "round_trips"}}
+python -m bench.statements < {"operation state": [request, …]} > {"operation state": {"statements", "round_trips"}}
 """
 
 from __future__ import annotations
@@ -32,17 +32,24 @@ def count(database_url: str, requests: dict[str, list[str]], settings: str = "be
     return counted
 
 
-def _made(client: Any, request: str) -> tuple[int, int]:
-    from django.db import connection, reset_queries
-
+def ask(client: Any, request: str) -> None:
+    """Send a request of bench/traffic.py through Django's test client."""
     head, _, body = request.partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
     method, path, _ = first.split()
     headers = dict(line.split(": ", 1) for line in lines if not line.startswith("Content-"))
-    reset_queries()
-    answer = client.generic(method, path, body, content_type="application/json", headers=headers | {"Host": "127.0.0.1"})
+    answer = client.generic(
+        method, path, body, content_type="application/json", headers=headers | {"Host": "127.0.0.1"}
+    )
     if answer.status_code >= 300:
         raise SystemExit(f"{method} {path}: {answer.status_code} {answer.content[:300]!r}")
+
+
+def _made(client: Any, request: str) -> tuple[int, int]:
+    from django.db import connection, reset_queries
+
+    reset_queries()
+    ask(client, request)
     made = [query["sql"] for query in connection.queries_log]
     return sum(not sql.startswith(CONTROL) for sql in made), len(made)
 

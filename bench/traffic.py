@@ -78,7 +78,7 @@ class Side:
     steady: range
 
 
-FAST = Side(range(0, 2400), range(3000, 3900), range(4000, 4500))
+FAST = Side(range(2400), range(3000, 3900), range(4000, 4500))
 SLOW = Side(range(2400, 3000), range(3900, 4000), range(4500, 5000))
 UNSEEN = range(5000, 9900)
 
