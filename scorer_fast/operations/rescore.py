@@ -324,7 +324,7 @@ class Worker:
                 if tries < ALONE_TRIES:
                     return Outcome(left=[*left, passport_id])
             return Outcome(failures=[FailureRow(passport_id, address, _said(error))], left=left)
-        return Outcome(scored=not was_unchanged, unchanged=was_unchanged, left=left)
+        return Outcome(scored=int(not was_unchanged), unchanged=int(was_unchanged), left=left)
 
     def _is_unchanged_still(self, plan: Plan) -> bool:
         if plan.row.passport_id is None:
