@@ -16,7 +16,8 @@ from pytest_django import Settings
 from scorer_fast.cutover import flags
 from scorer_fast.models import Mismatch
 from tests.host import both_sides, world
-from tests.host.both_sides import Ask, Rows
+from tests.host.asks import Ask
+from tests.host.both_sides import Rows
 from tests.host.strategies import (
     FUTURE,
     OTHER,

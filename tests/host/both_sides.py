@@ -4,40 +4,22 @@ Rows are dicts of column values in JSON, as in a recorded case; `replay.py` mask
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.http import HttpResponse
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 
 from scorer_fast.http.call import call
 from tests.contract import replay
+from tests.host.asks import Ask
 
 Rows = dict[str, list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request; `body` is sent as JSON unless it is None."""
-
-    method: str
-    path: str
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def sent(self) -> dict[str, Any]:
-        return {
-            "method": self.method,
-            "path": self.path,
-            "data": "" if self.body is None else json.dumps(self.body),
-            "content_type": "application/json",
-            "headers": self.headers,
-        }
 
 
 class Answer(NamedTuple):
@@ -55,7 +37,7 @@ class Outcome:
 
 def ask_host(ask: Ask) -> HttpResponse:
     """The host's own view; the caller's urlconf is `tests.host.urls`."""
-    return Client(raise_request_exception=False).generic(**ask.sent())
+    return ask.answer()
 
 
 def ask_fast(ask: Ask) -> HttpResponse:

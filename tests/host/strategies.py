@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from api.account.models import hash_key_sha256
 from api.demo_issuer import ISSUERS, Proof, sign_credential
 from tests.host import world
-from tests.host.both_sides import Ask, Rows
+from tests.host.asks import Ask
+from tests.host.both_sides import Rows
 
 OWNER = "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"
 OWNER_MIXED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"

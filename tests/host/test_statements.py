@@ -11,19 +11,18 @@ Statements without BEGIN, COMMIT and savepoints. Scoring 20 stamps in the steady
 """
 
 import asyncio
-import json
 from typing import Any
 
 import didkit
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from api.cgrants.models import SquelchedAccounts
-from api.demo_issuer import Claim, sign_credential
+from api.demo_issuer import Claim
 from tests.host import world
+from tests.host.asks import of_operation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.host.urls")]
 
@@ -40,51 +39,10 @@ def community(db: None, settings: Settings) -> None:
     SquelchedAccounts.objects.create(address=OWNER, score_when_squelched=0, round_number="1")
 
 
-def ask(operation: str) -> tuple[str, str, Any, dict[str, str]]:
-    """Method, path, body and headers of one request."""
-    key = {"X-API-Key": world.API_KEY}
-    token = {"Authorization": f"Bearer {world.token(OWNER)}"}
-    internal = {"Authorization": world.INTERNAL_TOKEN}
-    new = {"provider": NAMES[20], "stamp": sign_credential(OWNER, NAMES[20])}
-    subject = {"hash": "h", "provider": NAMES[0], "id": f"did:pkh:eip155:1:{OWNER}"}
-    return {
-        "v2_score": ("GET", f"/v2/stamps/1/score/{OWNER}", None, key),
-        "internal_score": ("GET", f"/internal/score/v2/1/{OWNER}", None, internal),
-        "embed_score": ("GET", f"/internal/embed/score/1/{OWNER}", None, {}),
-        "embed_add_stamps": (
-            "POST",
-            f"/internal/embed/stamps/{OWNER}",
-            {"scorer_id": 1, "stamps": [new["stamp"]]},
-            internal,
-        ),
-        "embed_validate_api_key": ("GET", "/internal/embed/validate-api-key", None, key),
-        "embed_weights": ("GET", "/internal/embed/weights?community_id=1", None, {}),
-        "cache_add_stamps": ("POST", "/ceramic-cache/stamps/bulk", [new], token),
-        "cache_patch_stamps": ("PATCH", "/ceramic-cache/stamps/bulk", [new, {"provider": "Absent"}], token),
-        "cache_delete_stamps": ("DELETE", "/ceramic-cache/stamps/bulk", [{"provider": NAMES[0]}], token),
-        "cache_get_score": ("GET", f"/ceramic-cache/score/{OWNER}", None, token),
-        "cache_calc_score": ("POST", f"/ceramic-cache/score/{OWNER}", {"alternate_scorer_id": 1}, token),
-        "cache_get_stamps": ("GET", f"/ceramic-cache/stamp?address={OWNER}", None, {}),
-        "cache_weights": ("GET", "/ceramic-cache/weights", None, {}),
-        "check_bans": ("POST", "/internal/check-bans", [{"credentialSubject": subject}] * 20, internal),
-        "check_revocations": ("POST", "/internal/check-revocations", {"proof_values": ["p"] * 20}, internal),
-        "allow_list": ("GET", f"/internal/allow-list/some/{OWNER}", None, internal),
-        "credential_definition": ("GET", "/internal/customization/credential/none", None, internal),
-        "gtc_stake": ("GET", f"/internal/stake/gtc/{OWNER}", None, internal),
-        "legacy_gtc_stake": ("GET", f"/internal/stake/legacy-gtc/{OWNER}/1", None, internal),
-        "contributor_statistics": (
-            "GET",
-            f"/internal/cgrants/contributor_statistics?address={OWNER}",
-            None,
-            internal,
-        ),
-    }[operation]
-
-
 def statements(operation: str) -> list[str]:
-    method, path, body, headers = ask(operation)
+    ask = of_operation(operation, OWNER, NAMES[0], NAMES[20])
     with CaptureQueriesContext(connection) as captured:
-        response = Client().generic(method, path, json.dumps(body), content_type="application/json", headers=headers)
+        response = ask.answer()
     assert response.status_code < 300 or operation == "credential_definition", response.content
     return [query["sql"] for query in captured if not query["sql"].startswith(CONTROL)]
 

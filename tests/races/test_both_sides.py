@@ -18,7 +18,8 @@ from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim, sign_credential
 from api.registry.models import Event, HashScorerLink, HumanPoints, Passport, Score, Stamp
 from tests.host import world
-from tests.host.both_sides import Ask, ask_fast, ask_host
+from tests.host.asks import Ask
+from tests.host.both_sides import ask_fast, ask_host
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.host.urls")]
 
