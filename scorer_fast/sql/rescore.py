@@ -444,8 +444,8 @@ class ScoreOfPassport(NamedTuple):
 # The token and the events are those of sql/scores.py: a score is stored only where what was read is still
 # so, and its events come from its row. The caller learns which scores were stored.
 STORE_SCORES = """
--- stores first scores, and scores over those that were read, with their events by passport; registry_score pkey
--- and (passport_id), ceramic_cache_ceramiccache (type, address, provider) where live
+-- stores scores, first ones and over those that were read, with their events by passport;
+-- registry_score pkey and (passport_id), ceramic_cache_ceramiccache (type, address, provider) where live
 WITH new AS MATERIALIZED (
     SELECT n.*,
            live.ids = n.live_ids AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen

@@ -55,18 +55,20 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             begun = rescore.begin(
                 scorer_id, only_changed=options["only_changed"], size=size, restart=options["restart"]
             )
-            ended = _work(command, begun)
+            ended, own = _work(command, begun)
         except CannotRescore as problem:
             raise CommandError(str(problem)) from problem
         except KeyboardInterrupt:
             raise CommandError("Stopped. The same command goes on where this run stopped.") from None
+        command.stdout.write(f"{own:,} addresses by this process")
         _report(command, ended)
 
 
-def _work(command: BaseCommand, begun: RunRow) -> RunRow:
+def _work(command: BaseCommand, begun: RunRow) -> tuple[RunRow, int]:
+    """The run as it ended, and how many addresses this process did."""
     progress = Progress(command, begun)
     try:
-        return rescore.work(begun, progress.add)
+        return rescore.work(begun, progress.add), progress.own
     finally:
         progress.close()
 
@@ -75,6 +77,7 @@ class Progress:
     """A bar on a terminal, else a line now and then; over all processes of the run."""
 
     def __init__(self, command: BaseCommand, begun: RunRow) -> None:
+        self.own = 0
         self._command = command
         self._run = begun
         self._began, self._done_before = time.monotonic(), begun.done
@@ -86,6 +89,7 @@ class Progress:
 
     def add(self, step: Step) -> None:
         """Show that a step is done; what others did is looked up now and then."""
+        self.own += step.done
         if self._is_terminal:
             self._bar.update(step.done)
         now = time.monotonic()
