@@ -1,7 +1,8 @@
 """didkit, asked about whole batches on one long-lived event loop.
 
-One daemon thread per process runs the loop, started at the first batch (so after any fork) and never
-torn down: a loop that ends while didkit's own threads live can crash the interpreter at exit.
+One daemon thread per process runs the loop, started at the first batch and never torn down: a loop that
+ends while didkit's own threads live can crash the interpreter at exit. A process forked before the first
+batch has a loop of its own; one forked later asks another process, for didkit's threads stayed behind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib.metadata import version
 import orjson
 
 from ..errors import VerifierDown
+from .verifier_process import VerifierProcess
 
 OPTIONS = '{"proofPurpose":"assertionMethod"}'
 # What a remembered signature is remembered for: another version or other options ask again.
@@ -23,14 +25,18 @@ VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n"
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_is_dead = False  # whether didkit can no longer answer in this process
+_elsewhere = VerifierProcess()
 
 
-def _forget_loop() -> None:
-    global _lock, _loop
+def _after_fork() -> None:
+    global _is_dead, _lock, _loop
+    _is_dead = _is_dead or _loop is not None
     _lock, _loop = threading.Lock(), None
+    _elsewhere.abandon()
 
 
-os.register_at_fork(after_in_child=_forget_loop)
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -60,6 +66,8 @@ def verify(texts: Sequence[str], timeout: float) -> list[bool]:
     """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds."""
     if not texts:
         return []
+    if _is_dead:
+        return _elsewhere.verify(texts, timeout)
     future = asyncio.run_coroutine_threadsafe(_verify_all(texts), _running_loop())
     try:
         return future.result(timeout)

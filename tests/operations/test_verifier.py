@@ -1,0 +1,158 @@
+"""didkit: whole batches on one long-lived loop, alive after a fork, and never waited for without end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import didkit
+import pytest
+
+from api.demo_issuer import Claim, sign_credential, sign_credentials
+from scorer_fast.errors import VerifierDown
+from scorer_fast.operations import verifier
+from scorer_fast.operations.verifier_process import VerifierProcess
+from tests.factories.rows import OWNER
+
+GOOD = [json.dumps(stamp) for stamp in sign_credentials(Claim(OWNER, f"P{number}") for number in range(3))]
+BAD = [
+    json.dumps(json.loads(GOOD[0]) | {"issuer": "did:ethr:0x" + "0" * 40}),
+    json.dumps(json.loads(GOOD[0]) | {"expirationDate": "2098-01-01T00:00:00Z"}),
+    "{}",
+    "null",
+    "[]",
+    "",
+    "{",
+    '{"proof": 5}',
+    "x" * 100_000,
+]
+
+
+def test_a_batch_is_answered_in_its_order() -> None:
+    assert verifier.verify([*GOOD, *BAD, *GOOD], 20) == [True] * 3 + [False] * len(BAD) + [True] * 3
+    assert verifier.verify([], 0) == []
+
+
+@pytest.mark.parametrize("proof", ["eip712", "ed25519"])
+@pytest.mark.parametrize("change", [None, "provider", "nullifiers", "id"])
+def test_both_formats_of_a_proof_and_every_change(proof: Any, change: str | None) -> None:
+    credential = sign_credential(OWNER, "Google", proof=proof)
+    if change is not None:
+        credential["credentialSubject"][change] = ["other"] if change == "nullifiers" else "did:x:other"
+    assert verifier.verify([json.dumps(credential)], 20) == [change is None]
+
+
+def test_one_loop_on_one_thread_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    verify = didkit.verify_credential
+
+    def spying(text: str, options: str) -> Any:
+        seen.add((threading.get_ident(), id(asyncio.get_running_loop()), options))
+        return verify(text, options)
+
+    monkeypatch.setattr(didkit, "verify_credential", spying)
+    threads = [threading.Thread(target=verifier.verify, args=(GOOD, 20)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 1
+    assert {options for _, _, options in seen} == {'{"proofPurpose":"assertionMethod"}'}
+    (named,) = [thread for thread in threading.enumerate() if thread.name == "scorer-fast-didkit"]
+    assert named.daemon
+
+
+def test_a_batch_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(text: str, options: str) -> str:
+        await asyncio.sleep(60)
+        return "{}"
+
+    monkeypatch.setattr(didkit, "verify_credential", never)
+    started = time.monotonic()
+    with pytest.raises(VerifierDown, match=r"within 0\.05 seconds"):
+        verifier.verify(GOOD, 0.05)
+    assert time.monotonic() - started < 5
+    monkeypatch.undo()
+    assert verifier.verify(GOOD, 20) == [True] * 3
+
+
+SCRIPT = """
+import json, os, sys, warnings
+warnings.simplefilter("ignore")  # forking with threads is what is tried here
+from scorer_fast.operations import verifier
+texts, before = json.loads(sys.argv[1]), sys.argv[2] == "before"
+if before:
+    assert all(verifier.verify(texts, 20))
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        answers = [verifier.verify([*texts, "{}"], 20) for _ in range(2)]
+        grandchild = os.fork()
+        if not grandchild:
+            answers.append(verifier.verify([*texts, "{}"], 20))
+            os._exit(answers != [[True, True, True, False]] * 3)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+if before:
+    assert all(verifier.verify(texts, 20))
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("used", ["before", "only after"])
+def test_children_of_a_fork_verify(used: str) -> None:
+    """Also where the parent had used didkit, whose threads do not come along; and their children in turn."""
+    arguments = [sys.executable, "-c", SCRIPT, json.dumps(GOOD), used]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def other_process() -> Any:
+    process = VerifierProcess()
+    yield process
+    process.stop()
+
+
+def test_the_other_process_answers_like_this_one(other_process: VerifierProcess) -> None:
+    many = [*GOOD, *BAD] * 20  # more than a pipe holds
+    assert other_process.verify(many, 20) == verifier.verify(many, 20)
+    first = other_process._process
+    assert other_process.verify(GOOD, 20) == [True] * 3
+    assert other_process._process is first
+
+
+def test_the_other_process_is_started_again_when_it_is_gone(other_process: VerifierProcess) -> None:
+    assert other_process.verify(GOOD, 20) == [True] * 3
+    assert other_process._process is not None
+    os.kill(other_process._process.pid, signal.SIGKILL)
+    other_process._process.wait()
+    assert other_process.verify(GOOD, 20) == [True] * 3
+
+
+def stopped(process: VerifierProcess) -> None:
+    assert process._process is not None
+    os.kill(process._process.pid, signal.SIGSTOP)
+
+
+def killed_while_it_works(process: VerifierProcess) -> None:
+    stopped(process)
+    pid = process._process.pid if process._process else 0
+    threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
+
+
+@pytest.mark.parametrize("fault", [stopped, killed_while_it_works])
+def test_the_other_process_is_not_waited_for_without_end(
+    fault: Callable[[VerifierProcess], None], other_process: VerifierProcess
+) -> None:
+    other_process.verify(GOOD, 20)
+    fault(other_process)
+    with pytest.raises(VerifierDown):
+        other_process.verify(GOOD, 0.5)
+    assert other_process.verify(GOOD, 20) == [True] * 3
