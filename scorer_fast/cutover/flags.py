@@ -123,7 +123,7 @@ def by_setting(operation: Operation) -> Flag:
 def _opted(request: HttpRequest) -> bool | None:
     """What a header asks for; None when none does, or its sender may not."""
     for name, heeded in conf.opt_headers.items():
-        given = request.headers.get(name)
+        given = request.META.get(_meta(name))
         if given is None:
             continue
         word = given.strip().lower()
@@ -132,11 +132,17 @@ def _opted(request: HttpRequest) -> bool | None:
     return None
 
 
+@lru_cache(maxsize=64)
+def _meta(header: str) -> str:
+    """A header's key in ``META``; ``request.headers`` would first copy all of them."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
 def _may_opt(request: HttpRequest) -> bool:
     allowed = conf.opt_header_allowed
     if allowed == "internal":
         token = conf.internal_token
-        given = request.headers.get("Authorization", "")
+        given = request.META.get("HTTP_AUTHORIZATION", "")
         return bool(token) and hmac.compare_digest(given.encode(), token.encode())
     return allowed == "all"
 

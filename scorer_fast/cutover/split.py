@@ -78,7 +78,7 @@ def body(request: HttpRequest) -> bytes:
 
 
 def _did_of_token(request: HttpRequest) -> Any:
-    words = request.headers.get("Authorization", "").split()
+    words = request.META.get("HTTP_AUTHORIZATION", "").split()
     parts = words[-1].split(".") if words else []
     if len(parts) != 3 or len(parts[1]) > TOKEN_LIMIT:
         return None
@@ -102,9 +102,9 @@ def _subject_of_body(request: HttpRequest) -> Any:
 
 
 def _key_prefix(request: HttpRequest) -> str:
-    key = request.headers.get("X-API-Key", "")
+    key = request.META.get("HTTP_X_API_KEY", "")
     if not key:
-        words = request.headers.get("Authorization", "").split()
+        words = request.META.get("HTTP_AUTHORIZATION", "").split()
         # Three parts are a token, whose first part is the same for everybody.
         key = words[1] if len(words) > 1 and words[1].count(".") != 2 else ""
     return key.partition(".")[0]

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -132,7 +131,7 @@ def real(statement: str) -> Callable[[HttpRequest], HttpResponse]:
         raising(OperationalError("server closed the connection unexpectedly")),
         raising(OperationalError("sorry, too many clients already")),
         raising(InterfaceError("connection already closed")),
-        raising(psycopg.OperationalError("untranslated")),
+        raising(connection.Database.OperationalError("untranslated")),
         raising(TimeoutError("the statement took too long")),
         raising(VerifierDown()),
         raising(caused(RuntimeError("wrapped"), OperationalError("lost"))),

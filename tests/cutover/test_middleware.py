@@ -269,10 +269,10 @@ def test_where_it_does_nothing_it_costs_less_than_ten_microseconds(
     middleware = ScorerFastMiddleware(lambda request: answer)
     best = float("inf")
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.thread_time()  # what it costs, whoever else uses the machine
         for _ in range(200):
             middleware(request)
-        best = min(best, (time.perf_counter() - started) / 200)
+        best = min(best, (time.thread_time() - started) / 200)
     assert best < 10e-6, f"{best * 1e6:.1f} µs"
 
 
@@ -291,13 +291,19 @@ def test_flags_cost_a_request_no_query(
         assert Client().get(SCORE).json()["from"] == ("host" if mode == "legacy" else "fast")
 
 
+@async_to_sync
+async def ask_async(path: str) -> Any:
+    """Under ASGI, from inside the test's transaction."""
+    return await AsyncClient().get(path)
+
+
 @pytest.mark.django_db
 def test_flags_can_be_looked_at_in_line_under_asgi_too(fast_path: Put, installed: Settings) -> None:
     installed.SCORER_FAST = {"FLAGS_INLINE": True}
     flags.set_mode("v2_score", "fast", None, "a test", "test")
-    response = async_to_sync(AsyncClient().get)(SCORE)
+    response = ask_async(SCORE)
     assert response.headers[HEADER] == "fast"
-    assert HEADER not in async_to_sync(AsyncClient().get)("/ceramic-cache/weights").headers
+    assert HEADER not in ask_async("/ceramic-cache/weights").headers
 
 
 @pytest.mark.django_db
@@ -313,5 +319,5 @@ def test_inside_a_callers_transaction_the_fast_path_sees_what_is_not_committed(
     fast_path(count)
     installed.SCORER_FAST = {"FLAGS_INLINE": True}
     flags.set_mode("v2_score", "fast", None, "never committed", "test")
-    for response in (Client().get(SCORE), async_to_sync(AsyncClient().get)(SCORE)):
+    for response in (Client().get(SCORE), ask_async(SCORE)):
         assert json.loads(response.content) == {"rows": 1, "transaction": True}
