@@ -20,6 +20,7 @@ OWN: dict[str, Any] = {
     "REVERIFY_ONE_IN": 10_000,  # one remembered signature in so many is checked again; 0: never
     "VERIFY_TIMEOUT_SECONDS": 20.0,  # seconds didkit may take for one request's batch
     "PRUNE_EVERY_SECONDS": 3600,  # seconds between removals of remembered signatures that expired; 0: only by command
+    "KEEP_READINGS_DAYS": 30,  # days that what was read of unchanged stamps spares decoding them again; 0: never
     "AWAIT_RESCORES": False,  # True: also a score of unchanged stamps is on disk before it is answered
     "BACKGROUND": True,  # False: nothing of this app runs off the request's thread
     # -- who may do what
@@ -195,6 +196,10 @@ class Conf:
     @property
     def prune_every_seconds(self) -> float:
         return float(own("PRUNE_EVERY_SECONDS"))
+
+    @property
+    def keep_readings_days(self) -> float:
+        return float(own("KEEP_READINGS_DAYS"))
 
     @property
     def await_rescores(self) -> bool:

@@ -2,6 +2,7 @@
 
 from .experiment import GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
+from .kept import KeptReading
 from .rescore import RescoreBatch, RescoreFailure, RescoreRun
 from .verified import VerifiedCredential
 
@@ -9,6 +10,7 @@ __all__ = [
     "FlagLog",
     "GuardVerdict",
     "HistogramBucket",
+    "KeptReading",
     "KillSwitch",
     "Latch",
     "Mismatch",

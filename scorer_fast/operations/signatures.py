@@ -16,6 +16,7 @@ from django.db import DatabaseError, transaction
 from ..conf import conf
 from ..domain.credentials import Valid
 from ..sql import verified as sql
+from ..sql.kept import delete_kept
 from ..telemetry import count
 from . import context, verifier
 
@@ -106,6 +107,8 @@ def _prune(alias: str, now: datetime) -> None:
             _next_prune = time.monotonic() + every
     if due:
         sql.delete_expired(alias, now - timedelta(hours=1))
+        if days := conf.keep_readings_days:
+            delete_kept(alias, now - timedelta(days=days))
 
 
 def in_transaction(alias: str) -> bool:

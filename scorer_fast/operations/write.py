@@ -19,7 +19,7 @@ from ..domain.score import event_fields
 from ..errors import Changed
 from ..sql import links, passports, points, scores, stamps
 from ..telemetry import count
-from . import context
+from . import context, readings
 from .plan import Plan
 from .signatures import in_transaction
 
@@ -31,6 +31,7 @@ def write(alias: str, plan: Plan) -> dict[int, int]:
         # its token keep the invariant (see UPDATE_SCORE).
         with context.one_statement():
             _write_score(alias, plan, plan.row.passport_id, {}, awaited=conf.await_rescores)
+        readings.keep(alias, plan)
         return {}
     with transaction.atomic(using=alias):
         passport_id = _lock(alias, plan)
@@ -119,9 +120,6 @@ def _write_score(
         community_id=plan.row.community_id,
         now=plan.now,
         score=int(score.passing),
-        evidence=_json(score.evidence),
-        stamp_scores=_json(score.stamp_scores),
-        stamps=_json(score.stamps),
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=_json(plan.dedup_events()),
         event_fields=_json(event_fields(score, plan.now)),

@@ -15,16 +15,19 @@ from typing import NamedTuple
 from .connection import fetch_value, run
 
 # STABLE: all statements inside see one snapshot, the caller's, so it reads like one statement.
+# Which versions of the rows a reading saw: a row that is written again, by whomever and however, gets another
+# xmin or ctid, so what was read of the same versions is still what they say. Nothing here trusts updated_at.
 CREATE_READ_SCORING = """
 -- everything that scoring one address for one community needs; account_community pkey and (external_scorer_id),
 -- registry_passport (address, community_id), ceramic_cache_ceramiccache (type, address, provider) where live,
 -- registry_hashscorerlink (hash, community_id), registry_stamp (passport_id), registry_humanpoints (address)
-CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
+CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_2(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
     IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_posted jsonb, IN p_replaced text[],
     OUT community_id bigint, OUT weights text, OUT threshold numeric,
     OUT passport_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
-    OUT live text, OUT stamps text, OUT links text, OUT stored_stamps text, OUT overrides text, OUT points text
+    OUT live text, OUT stamps text, OUT links text, OUT stored_stamps text, OUT overrides text, OUT points text,
+    OUT texts text, OUT nullifiers text[], OUT versions text, OUT is_kept boolean
 )
 LANGUAGE plpgsql
 STABLE
@@ -37,6 +40,10 @@ DECLARE
     v_program boolean;
     v_passport bigint;
     v_customization bigint;
+    v_live text;
+    v_stored text;
+    v_versions text;
+    v_nullifiers text[];
 BEGIN
     SELECT c.id, c.scorer_id, c.human_points_program
     INTO v_community, v_scorer, v_program
@@ -66,68 +73,113 @@ BEGIN
       AND p.community_id = v_community;
     passport_id := v_passport;
 
-    WITH live_rows AS MATERIALIZED (
-        SELECT c.id, c.provider, c.updated_at, c.stamp,
+    SELECT json_agg(json_build_array(l.id, l.provider, l.updated_at, l.revoked) ORDER BY l.id),
+           string_agg(concat_ws(',', l.id, l.version, l.place), ' ' ORDER BY l.id) FILTER (WHERE NOT l.revoked)
+    INTO live, v_live
+    FROM (
+        SELECT c.id, c.provider, c.updated_at, c.xmin AS version, c.ctid AS place,
                EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS revoked
         FROM ceramic_cache_ceramiccache AS c
         WHERE c.address = p_address
           AND c.type = 1
           AND c.deleted_at IS NULL
-    ),
-    latest AS MATERIALIZED (
-        SELECT DISTINCT ON (l.provider) l.id AS key, l.provider, l.updated_at, l.stamp
-        FROM live_rows AS l
-        WHERE NOT l.revoked
-          AND l.provider <> ALL (p_replaced)
-        ORDER BY l.provider, l.updated_at DESC
-    ),
-    worded AS MATERIALIZED (
-        SELECT s.key, s.provider, s.updated_at, s.stamp, s.stamp::text AS body
-        FROM latest AS s
-        UNION ALL
-        SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
-        FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-    ),
-    judged AS MATERIALIZED (
-        SELECT w.key, w.provider, w.updated_at, w.stamp, w.body,
-               w.stamp -> 'credentialSubject' AS subject,
-               sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
-        FROM worded AS w
-    ),
-    nullifiers AS (
-        SELECT j.subject ->> 'hash' AS hash
-        FROM judged AS j
-        UNION
-        SELECT n.nullifier
-        FROM judged AS j
-        CROSS JOIN LATERAL jsonb_array_elements_text(
-            CASE jsonb_typeof(j.subject -> 'nullifiers')
-                WHEN 'array' THEN j.subject -> 'nullifiers'
-                ELSE '[]'::jsonb
-            END
-        ) AS n (nullifier)
-    )
-    SELECT (SELECT json_agg(json_build_array(l.id, l.provider, l.updated_at, l.revoked) ORDER BY l.id)
-            FROM live_rows AS l),
-           (SELECT json_agg(json_build_array(
-                       j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                       CASE WHEN v.digest IS NULL OR p_with_text THEN j.body END,
-                       j.stamp -> 'issuer', j.stamp -> 'expirationDate',
-                       j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
+    ) AS l;
+
+    is_kept := FALSE;
+    IF p_posted = '[]' AND v_passport IS NOT NULL THEN
+        SELECT string_agg(concat_ws(',', r.id, r.xmin, r.ctid), ' ' ORDER BY r.id)
+        INTO v_stored
+        FROM registry_stamp AS r
+        WHERE r.passport_id = v_passport;
+        v_versions := concat_ws('|', p_verifier, v_live, '', v_stored);
+        SELECT k.stamps, k.stored_stamps, k.nullifiers
+        INTO stamps, stored_stamps, v_nullifiers
+        FROM scorer_fast_keptreading AS k
+        WHERE k.passport_id = v_passport
+          AND k.versions = v_versions
+          AND p_replaced = '{}'
+          AND cardinality(k.digests) = (
+              SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests));
+        is_kept := FOUND;
+        versions := v_versions;
+    END IF;
+
+    IF NOT is_kept THEN
+        WITH latest AS MATERIALIZED (
+            SELECT DISTINCT ON (c.provider) c.id AS key, c.provider, c.updated_at, c.stamp
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.address = p_address
+              AND c.type = 1
+              AND c.deleted_at IS NULL
+              AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+              AND c.provider <> ALL (p_replaced)
+            ORDER BY c.provider, c.updated_at DESC
+        ),
+        worded AS MATERIALIZED (
+            SELECT s.key, s.provider, s.updated_at, s.stamp, s.stamp::text AS body
+            FROM latest AS s
+            UNION ALL
+            SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+        ),
+        judged AS MATERIALIZED (
+            SELECT w.key, w.provider, w.updated_at, w.stamp, w.body,
+                   w.stamp -> 'credentialSubject' AS subject,
+                   sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
+            FROM worded AS w
+        ),
+        named AS (
+            SELECT j.subject ->> 'hash' AS nullifier
             FROM judged AS j
-            LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
-           (SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
-            FROM registry_hashscorerlink AS h
-            WHERE h.community_id = v_community
-              AND h.hash = ANY (ARRAY(SELECT n.hash FROM nullifiers AS n WHERE n.hash IS NOT NULL))),
-           (SELECT json_agg(json_build_array(
-                       r.id,
-                       (SELECT j.key FROM judged AS j
-                        WHERE j.provider = r.provider AND j.stamp = r.credential LIMIT 1))
-                   ORDER BY r.id)
-            FROM registry_stamp AS r
-            WHERE r.passport_id = v_passport)
-    INTO live, stamps, links, stored_stamps;
+            UNION
+            SELECT n.nullifier
+            FROM judged AS j
+            CROSS JOIN LATERAL jsonb_array_elements_text(
+                CASE jsonb_typeof(j.subject -> 'nullifiers')
+                    WHEN 'array' THEN j.subject -> 'nullifiers'
+                    ELSE '[]'::jsonb
+                END
+            ) AS n (nullifier)
+        )
+        SELECT (SELECT json_agg(json_build_array(
+                           j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                           CASE WHEN v.digest IS NULL THEN j.body END,
+                           j.stamp -> 'issuer', j.stamp -> 'expirationDate',
+                           j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
+                FROM judged AS j
+                LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
+               ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL),
+               (SELECT json_agg(json_build_array(
+                           r.id,
+                           (SELECT j.key FROM judged AS j
+                            WHERE j.provider = r.provider AND j.stamp = r.credential LIMIT 1))
+                       ORDER BY r.id)
+                FROM registry_stamp AS r
+                WHERE r.passport_id = v_passport)
+        INTO stamps, v_nullifiers, stored_stamps;
+    END IF;
+    nullifiers := v_nullifiers;
+
+    IF p_with_text THEN
+        SELECT json_object_agg(t.key, t.body)
+        INTO texts
+        FROM (
+            SELECT c.id AS key, c.stamp::text AS body
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.address = p_address
+              AND c.type = 1
+              AND c.deleted_at IS NULL
+            UNION ALL
+            SELECT -e.position, (e.entry -> 'stamp')::text
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+        ) AS t;
+    END IF;
+
+    SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
+    INTO links
+    FROM registry_hashscorerlink AS h
+    WHERE h.community_id = v_community
+      AND h.hash = ANY (v_nullifiers);
 
     SELECT k.id INTO v_customization FROM account_customization AS k WHERE k.scorer_id = v_community;
     IF v_customization IS NOT NULL THEN
@@ -197,10 +249,9 @@ $function$
 CREATE_UPDATE_SCORE = """
 -- stores a score over the one that was read, with its events, while what was read is still so; registry_score pkey,
 -- ceramic_cache_ceramiccache (type, address, provider) where live
-CREATE OR REPLACE FUNCTION scorer_fast_update_score_1(
+CREATE OR REPLACE FUNCTION scorer_fast_update_score_2(
     p_score_id bigint, p_passport_id bigint, p_community_id bigint, p_address text,
-    p_now timestamptz, p_score integer, p_evidence jsonb, p_stamp_scores jsonb, p_stamps jsonb,
-    p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
+    p_now timestamptz, p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
     p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz
 )
 RETURNS boolean
@@ -214,9 +265,9 @@ BEGIN
         last_score_timestamp = p_now,
         status = 'DONE',
         error = NULL,
-        evidence = p_evidence,
-        stamp_scores = p_stamp_scores,
-        stamps = p_stamps,
+        evidence = p_event_fields -> 'evidence',
+        stamp_scores = p_event_fields -> 'stamp_scores',
+        stamps = p_event_fields -> 'stamps',
         expiration_date = p_expiration_date
     FROM (
         SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
@@ -267,18 +318,18 @@ FUNCTIONS = (
         "DROP FUNCTION IF EXISTS scorer_fast_read_points_1(text)",
     ),
     Function(
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_2(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
         CREATE_READ_SCORING,
         "DROP FUNCTION IF EXISTS "
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_2(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
     ),
     Function(
-        "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, jsonb, jsonb, jsonb, "
-        "timestamptz, jsonb, jsonb, bigint[], timestamptz, timestamptz)",
+        "scorer_fast_update_score_2(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
+        "jsonb, jsonb, bigint[], timestamptz, timestamptz)",
         CREATE_UPDATE_SCORE,
         "DROP FUNCTION IF EXISTS "
-        "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, jsonb, jsonb, jsonb, "
-        "timestamptz, jsonb, jsonb, bigint[], timestamptz, timestamptz)",
+        "scorer_fast_update_score_2(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
+        "jsonb, jsonb, bigint[], timestamptz, timestamptz)",
     ),
 )
 

@@ -25,20 +25,20 @@ class Seen(NamedTuple):
 
 UPDATE_SCORE = """
 -- stores a score over the one that was read, with its events; see sql/functions.py
-SELECT scorer_fast_update_score_1(
+SELECT scorer_fast_update_score_2(
     %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
-    %(now)s::timestamptz, %(score)s::integer, %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb,
-    %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(now)s::timestamptz, %(score)s::integer, %(expiration_date)s::timestamptz,
+    %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
 """
 
 # One transaction's own setting, so nothing stays behind in the session: a pooler may hand it to anyone.
 UPDATE_SCORE_UNAWAITED = """
 -- the same, answered before it has reached the disk; only where this statement is the whole transaction
-SELECT scorer_fast_update_score_1(
+SELECT scorer_fast_update_score_2(
     %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
-    %(now)s::timestamptz, %(score)s::integer, %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb,
-    %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(now)s::timestamptz, %(score)s::integer, %(expiration_date)s::timestamptz,
+    %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
 FROM set_config('synchronous_commit', 'off', TRUE)
 """
@@ -59,8 +59,9 @@ score AS (
         passport_id, score, last_score_timestamp, status, error,
         evidence, stamp_scores, stamps, expiration_date)
     SELECT %(passport_id)s, %(score)s, %(now)s, 'DONE', NULL,
-           %(evidence)s::jsonb, %(stamp_scores)s::jsonb, %(stamps)s::jsonb, %(expiration_date)s::timestamptz
+           f.fields -> 'evidence', f.fields -> 'stamp_scores', f.fields -> 'stamps', %(expiration_date)s::timestamptz
     FROM live
+    CROSS JOIN (SELECT %(event_fields)s::jsonb AS fields) AS f
     WHERE live.ids = %(live_ids)s::bigint[]
       AND live.newest IS NOT DISTINCT FROM %(newest_update)s::timestamptz
     ON CONFLICT (passport_id) DO NOTHING
@@ -99,15 +100,12 @@ def lock_score(alias: str, passport_id: int) -> int | None:
 
 
 class ScoreWrite(NamedTuple):
-    """A score row and its events, as they are stored; the JSON columns as JSON text."""
+    """A score row and its events; JSON as text. ``event_fields`` holds the row's JSON columns too."""
 
     address: str
     community_id: int
     now: datetime
     score: int
-    evidence: str
-    stamp_scores: str
-    stamps: str
     expiration_date: datetime | None
     dedup_events: str
     event_fields: str

@@ -34,11 +34,21 @@ class LiveStamp(NamedTuple):
     revoked: bool
 
 
+class ToKeep(NamedTuple):
+    """A reading as it may be kept for the next request: its texts as they came, and which row versions it is of."""
+
+    versions: str
+    stamps: str
+    stored_stamps: str | None
+    nullifiers: Sequence[str]
+
+
 class ScoringRow(NamedTuple):
     """All that is known of an address in a community before it is scored.
 
     ``live`` and ``last_score_timestamp`` are the token of what was read.
     Ids are None where the row does not exist yet; ``points`` is None outside the points program.
+    ``to_keep`` is None where this reading was kept already, or cannot be.
     """
 
     community_id: int
@@ -53,13 +63,15 @@ class ScoringRow(NamedTuple):
     links: dict[str, Link]
     stored_stamps: tuple[StoredStamp, ...]
     points: PointsRead | None
+    to_keep: ToKeep | None = None
 
 
 READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
-       f.live, f.stamps, f.links, f.stored_stamps, f.overrides, f.points
-FROM scorer_fast_read_scoring_1(
+       f.live, f.stamps, f.links, f.stored_stamps, f.overrides, f.points,
+       f.texts, f.nullifiers, f.versions, f.is_kept
+FROM scorer_fast_read_scoring_2(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
     %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(posted)s::jsonb, %(replaced)s::text[]
 ) AS f
@@ -91,7 +103,7 @@ def read_scoring(
 
     ``with_text``: every stamp with its credential's text, else only those whose signature is unknown.
     """
-    row = fetch_one(
+    read = fetch_one(
         alias,
         READ_SCORING,
         community.parameters()
@@ -104,11 +116,20 @@ def read_scoring(
             "replaced": list(posted.replaced),
         },
     )
-    return None if row is None else scoring_row(row)
+    if read is None:
+        return None
+    texts, nullifiers, versions, is_kept = read[12:]
+    row = scoring_row(read[:12])
+    if texts is not None:
+        by_key = _json(texts)
+        row = row._replace(stamps=tuple(stamp._replace(text=by_key[str(stamp.key)]) for stamp in row.stamps))
+    if is_kept or versions is None or read[7] is None:
+        return row
+    return row._replace(to_keep=ToKeep(versions, read[7], read[9], nullifiers))
 
 
 def scoring_row(row: tuple[Any, ...]) -> ScoringRow:
-    """The twelve columns of READ_SCORING, in their types."""
+    """The first twelve columns of READ_SCORING, in their types."""
     (community_id, weights, threshold, passport_id, score_id, scored_at) = row[:6]
     live, stamps, links, stored, overrides = map(_json, row[6:11])
     return ScoringRow(

@@ -1,0 +1,156 @@
+"""A kept reading spares decoding stamps, and is used only while not one row it was read from has been written again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from api.account.models import Community
+from api.ceramic_cache.models import CeramicCache, Revocation
+from api.registry.models import Stamp
+from scorer_fast.models import KeptReading, VerifiedCredential
+from scorer_fast.operations import signatures
+from scorer_fast.operations.score import internal_score
+from scorer_fast.operations.verifier import VERIFIER
+from scorer_fast.sql.communities import CommunityKey
+from scorer_fast.sql.scoring import ScoringRow, read_scoring
+from tests.factories import rows
+
+pytestmark = pytest.mark.django_db(transaction=True)
+OWNER = rows.OWNER
+
+
+def reading(**options: Any) -> ScoringRow:
+    row = read_scoring("default", CommunityKey(1, external=False), OWNER, verifier=VERIFIER, points=False, **options)
+    assert row is not None
+    return row
+
+
+def is_kept() -> bool:
+    return reading().to_keep is None
+
+
+@pytest.fixture
+def scored(one: Community, settings: Settings) -> dict[str, Any]:
+    """An address with two stamps, scored often enough that its reading is kept."""
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
+    rows.stamps(OWNER, "Google", "Ens")
+    internal_score(1, OWNER)
+    assert not is_kept()
+    answer = internal_score(1, OWNER)
+    assert is_kept()
+    return answer
+
+
+def without_times(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "last_score_timestamp"}
+
+
+def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
+    kept = reading()
+    KeptReading.objects.all().delete()
+    anew = reading()
+    assert anew.to_keep is not None
+    assert sorted(anew.stamps) == sorted(kept.stamps)
+    assert anew._replace(to_keep=None, stamps=()) == kept._replace(stamps=())
+    assert without_times(internal_score(1, OWNER)) == without_times(scored)
+
+
+def test_it_brings_the_texts_where_they_are_asked_for(scored: dict[str, Any]) -> None:
+    texts = {stamp.key: stamp.text for stamp in reading(with_text=True).stamps}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, stamp::text FROM ceramic_cache_ceramiccache")
+        assert texts == dict(cursor.fetchall())
+
+
+def write_google(columns: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE ceramic_cache_ceramiccache SET {columns} WHERE provider = 'Google'")
+
+
+def tamper() -> None:
+    write_google("stamp = jsonb_set(stamp, '{credentialSubject,nullifiers,0}', '\"v0.0.0:another\"')")
+
+
+def write_back() -> None:
+    write_google("provider = provider")
+
+
+def revoke() -> None:
+    stamp = CeramicCache.objects.get(provider="Google")
+    Revocation.objects.create(proof_value=stamp.proof_value, ceramic_cache=stamp)
+
+
+def rewrite_counting_stamps() -> None:
+    for stamp in list(Stamp.objects.all()):
+        stamp.delete()
+        Stamp.objects.create(provider=stamp.provider, credential=stamp.credential, passport_id=stamp.passport_id)
+
+
+def change_a_counting_stamp() -> None:
+    Stamp.objects.filter(provider="Google").update(credential={})
+
+
+def forget_a_signature() -> None:
+    VerifiedCredential.objects.first().delete()
+
+
+def add_a_stamp() -> None:
+    rows.stamps(OWNER, "Github")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        tamper,
+        write_back,
+        revoke,
+        rewrite_counting_stamps,
+        change_a_counting_stamp,
+        forget_a_signature,
+        add_a_stamp,
+    ],
+)
+@pytest.mark.parametrize("in_one_transaction", [False, True])
+def test_any_write_makes_it_void(write: Callable[[], None], in_one_transaction: bool, scored: dict[str, Any]) -> None:
+    """Also one that leaves ``updated_at`` alone, and one of the same transaction."""
+    if in_one_transaction:
+        with transaction.atomic():
+            write()
+            assert not is_kept()
+            write_back()
+            assert not is_kept()
+    else:
+        write()
+    assert not is_kept()
+
+
+def test_a_tampered_stamp_no_longer_counts(scored: dict[str, Any]) -> None:
+    tamper()
+    assert set(internal_score(1, OWNER)["stamps"]) == {"Ens"}
+
+
+def test_another_verifier_reads_anew(scored: dict[str, Any]) -> None:
+    row = read_scoring("default", CommunityKey(1, external=False), OWNER, verifier="another\n", points=False)
+    assert row is not None
+    assert row.to_keep is not None
+    assert not any(stamp.remembered for stamp in row.stamps)
+
+
+def test_nothing_is_kept_where_the_setting_says_so(one: Community, settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "KEEP_READINGS_DAYS": 0}
+    rows.stamps(OWNER, "Google")
+    for _ in range(3):
+        internal_score(1, OWNER)
+    assert not KeptReading.objects.exists()
+
+
+def test_old_ones_are_pruned_with_the_signatures(scored: dict[str, Any], settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "PRUNE_EVERY_SECONDS": 1}
+    KeptReading.objects.update(kept_at=rows.PAST)
+    signatures._next_prune = 0.0
+    rows.stamps(OWNER, "Github")
+    internal_score(1, OWNER)
+    assert not KeptReading.objects.filter(kept_at=rows.PAST).exists()
