@@ -1,36 +1,68 @@
-"""Real threads with connections of their own, started together."""
+"""Real threads with connections of their own, that start each round together."""
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from django.db import connections
 
 T = TypeVar("T")
-LONG = 60  # seconds after which a test gives up on a thread
+LONG = 120  # seconds after which a test gives up on a thread
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What each call returned, in order; all begin at once, and the first exception of any is raised."""
-    barrier = threading.Barrier(len(calls))
-    results: dict[int, T] = {}
-    errors: list[BaseException] = []
+class Crew:
+    """Threads that keep their connections from round to round."""
 
-    def run(number: int, call: Callable[[], T]) -> None:
+    def __init__(self, size: int) -> None:
+        self._jobs: list[SimpleQueue[Any]] = [SimpleQueue() for _ in range(size)]
+        self._done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, args=pair, daemon=True) for pair in enumerate(self._jobs)]
+        for thread in self._threads:
+            thread.start()
+
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """What each call returned, in order; all begin at once, and the first exception of any is raised."""
+        assert len(calls) <= len(self._jobs)
+        barrier = threading.Barrier(len(calls))
+        for jobs, call in zip(self._jobs, calls, strict=False):
+            jobs.put((barrier, call))
+        results: dict[int, T] = {}
+        errors = []
+        for _ in calls:
+            number, result, error = self._done.get(timeout=LONG)
+            results[number] = result
+            if error is not None:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return [results[number] for number in range(len(calls))]
+
+    def dismiss(self) -> None:
+        for jobs in self._jobs:
+            jobs.put(None)
+        for thread in self._threads:
+            thread.join(LONG)
+
+    def _work(self, number: int, jobs: "SimpleQueue[Any]") -> None:
         try:
-            barrier.wait(LONG)
-            results[number] = call()
-        except BaseException as error:
-            errors.append(error)
+            while (job := jobs.get()) is not None:
+                barrier, call = job
+                try:
+                    barrier.wait(LONG)
+                    self._done.put((number, call(), None))
+                except BaseException as error:
+                    self._done.put((number, None, error))
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(LONG)
-    assert not any(thread.is_alive() for thread in threads), "a thread waits for ever"
-    if errors:
-        raise errors[0]
-    return [results[number] for number in range(len(calls))]
+
+@contextmanager
+def crew(size: int) -> Iterator[Crew]:
+    """A crew for as long as the block lasts."""
+    made = Crew(size)
+    try:
+        yield made
+    finally:
+        made.dismiss()
