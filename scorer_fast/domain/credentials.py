@@ -107,24 +107,32 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
     if listed is not None and not isinstance(listed, list):
         raise ValueError("nullifiers is no list")
     nullifiers = (own_hash,) if own_hash else tuple(listed or ())
-    for nullifier in (*nullifiers, *(listed or ())):
+    for nullifier in (own_hash, *(listed or ())) if own_hash else nullifiers:
         if not isinstance(nullifier, str):
             raise ValueError("a nullifier is no string")
         if len(nullifier) > NULLIFIER_LENGTH:
             raise ValueError(f"a nullifier is longer than {NULLIFIER_LENGTH} characters")
+    # By position: twenty of these are made for every score.
     return Valid(
-        key=stamp.key,
-        provider=stamp.provider,
-        subject_provider=provider,
-        nullifiers=nullifiers,
-        has_nullifiers=bool(listed),
-        last_nullifier=next((nullifier for nullifier in reversed(listed or []) if nullifier), ""),
-        expires_at=expires_at,
-        expires_text=stamp.expiration_date,
-        digest=stamp.digest,
-        remembered=stamp.remembered,
-        text=stamp.text,
+        stamp.key,
+        stamp.provider,
+        provider,
+        nullifiers,
+        bool(listed),
+        _last_named(listed),
+        expires_at,
+        stamp.expiration_date,
+        stamp.digest,
+        stamp.remembered,
+        stamp.text,
     )
+
+
+def _last_named(listed: list[str] | None) -> str:
+    for nullifier in reversed(listed or ()):
+        if nullifier:
+            return nullifier
+    return ""
 
 
 def read_expiry(written: Any) -> datetime:
@@ -132,12 +140,13 @@ def read_expiry(written: Any) -> datetime:
     if not isinstance(written, str):
         raise ValueError("expirationDate is no string")
     expires_at = datetime.fromisoformat(written)
-    if expires_at.utcoffset() is None:
+    if expires_at.tzinfo is None:
         raise ValueError("expirationDate has no offset")
-    try:
-        expires_at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("expirationDate is outside the years 1 to 9999") from None
+    if not 1 < expires_at.year < 9999:  # an offset is less than a day
+        try:
+            expires_at.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("expirationDate is outside the years 1 to 9999") from None
     return expires_at
 
 

@@ -44,17 +44,13 @@ def score_stamps(counting: Iterable[Valid], clashes: Iterable[Clash], weights: W
     stamp_scores: dict[str, float] = {}
     stamps: dict[str, dict[str, Any]] = {}
     for stamp in counting:
-        weight = weights.of(stamp.provider)
-        raw += weight
-        as_float = float(weight)
-        stamp_scores[stamp.provider] = as_float
-        stamps[stamp.provider] = {
-            "score": f"{as_float:.5f}",  # of the float's exact value, half-even
-            "dedup": False,
-            "expiration_date": stamp.expires_at.isoformat(),
-        }
-        if expires_at is None or stamp.expires_at < expires_at:
-            expires_at = stamp.expires_at
+        provider, until = stamp.provider, stamp.expires_at
+        exact, as_float, written = weights.weigh(provider)
+        raw += exact
+        stamp_scores[provider] = as_float
+        stamps[provider] = {"score": written, "dedup": False, "expiration_date": until.isoformat()}
+        if expires_at is None or until < expires_at:
+            expires_at = until
     for clash in clashes:
         shown = stamps.setdefault(clash.stamp.subject_provider, {"score": NO_SCORE})
         shown["dedup"] = True

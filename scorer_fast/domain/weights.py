@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 ZERO = Decimal(0)
+
+
+class Weighed(NamedTuple):
+    """A provider's weight: as it is summed, as it is stored, and as it is answered (five places)."""
+
+    exact: Decimal
+    as_float: float
+    written: str
 
 
 class Weights:
@@ -21,10 +29,21 @@ class Weights:
         base = json.loads(weights_json) if weights_json else None
         self._weights: dict[str, Any] = base if isinstance(base, dict) else {}
         self._weights.update(overrides)
+        self._weighed: dict[str, Weighed] = {}
 
     def of(self, provider: str) -> Decimal:
-        weight = self._weights.get(provider)
-        return ZERO if weight is None else Decimal(weight)
+        return self.weigh(provider).exact
+
+    def weigh(self, provider: str) -> Weighed:
+        """The provider's weight in its three forms; an exception where it is no number."""
+        known = self._weighed.get(provider)
+        if known is None:
+            weight = self._weights.get(provider)
+            exact = ZERO if weight is None else Decimal(weight)
+            as_float = float(exact)
+            # Of the float's exact value, half-even.
+            known = self._weighed[provider] = Weighed(exact, as_float, f"{as_float:.5f}")
+        return known
 
     def as_floats(self) -> dict[str, float]:
         """Every provider's weight as the weights endpoints answer it."""

@@ -89,10 +89,15 @@ def decide(
     now: datetime,
     rules: Rules,
     change: Change = NO_CHANGE,
+    weights: Weights | None = None,
 ) -> Plan:
-    """Score an address on the rows read and the stamps found valid; pure."""
+    """Score an address on the rows read and the stamps found valid; pure.
+
+    ``weights``: those of the row where they were read already, for many addresses.
+    """
     found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
-    weights = Weights(row.weights, row.overrides)
+    if weights is None:
+        weights = Weights(row.weights, row.overrides)
     scored = score.score_stamps(found.counting, found.clashes, weights, Decimal(row.threshold))
     wanted = {stamp.key for stamp in found.counting}
     kept: set[int] = set()
