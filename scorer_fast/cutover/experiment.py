@@ -21,6 +21,7 @@ import queue
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ from .redact import Redactor
 logger = logging.getLogger(__name__)
 
 TOLERANCE = timedelta(seconds=2)  # between this process's clock and the one that stamped the host's rows
+SKEW = timedelta(milliseconds=250)  # between the clocks of two servers that write at the same time
 IDLE_SECONDS = 2.0  # after which the comparing thread gives its connections back
 FAILURES_TO_PAUSE = 5  # reads that failed one after the other
 PAUSE_SECONDS = 10.0
@@ -287,8 +289,9 @@ def _outcome(handle: Handle) -> str:
         return MATCHED
     handle.check_time()
     case = Case(handle.operation.id, handle.recorded, control, candidate, _facts(handle))
-    mismatches, on_purpose = deliberate.sort_out(case, found.differences)
-    if mismatches and _is_doubtful(handle, control, candidate):
+    unasked, on_purpose = deliberate.sort_out(case, found.differences)
+    mismatches = _settled(handle, control, candidate, unasked)
+    if unasked and not mismatches:
         return INCONCLUSIVE
     failed = control.status >= 500
     category = Category.HOST_FAILED if failed else Category.MISMATCH
@@ -312,8 +315,10 @@ def _raised(handle: Handle, error: Exception) -> str:
         str(error) or type(error).__name__,
     )
     candidate = Answer(500, json.dumps({"exception": repr(error)}).encode())
-    _store(handle, handle.answer, candidate, [(Category.MISMATCH, "", difference)])
-    return MISMATCHED
+    failed = handle.answer.status >= 500
+    category = Category.HOST_FAILED if failed else Category.MISMATCH
+    _store(handle, handle.answer, candidate, [(category, "", difference)])
+    return HOST_FAILED if failed else MISMATCHED
 
 
 def _facts(handle: Handle) -> deliberate.Fact:
@@ -347,25 +352,42 @@ def _second_word(header: str) -> str:
 # ---- races
 
 
-def _is_doubtful(handle: Handle, control: Answer, candidate: Answer) -> bool:
-    """Whether a difference may come from what somebody else wrote meanwhile, or from a minute of age."""
+def _settled(handle: Handle, control: Answer, candidate: Answer, differences: list[Difference]) -> list[Difference]:
+    """The differences that neither somebody else's writes nor a minute's age explain.
+
+    The answer can only depend on what was written until it was given; the rows were read later.
+    """
     operation = handle.operation
+    if not differences:
+        return []
     if operation.id in _A_MINUTE_OLD:
         seen = (operation.id, _digest(control), _digest(candidate))
-        return not _doubts.lasts(seen, _A_MINUTE_OLD[operation.id])
+        return differences if _doubts.lasts(seen, _A_MINUTE_OLD[operation.id]) else []
     if not operation.writes:
-        return _agrees_now(handle, control)
-    scorings = _planned_scorings(candidate.rows)
-    touched = _touched(handle, control.rows, candidate.rows)
+        return [] if _agrees_now(handle, control) else differences
+    assert handle.ended is not None
+    settled = []
+    for of_rows, until in ((False, handle.ended + SKEW), (True, datetime.now(UTC) + TOLERANCE)):
+        some = [each for each in differences if each.path.startswith("rows.") is of_rows]
+        if some and not _interfered(handle, control.rows, candidate.rows, until):
+            settled += some
+    return settled
+
+
+def _interfered(handle: Handle, control: Rows | None, candidate: Rows | None, until: datetime) -> bool:
+    """Whether somebody else scored the address, or a holder of its nullifiers, or changed its stamps."""
+    operation = handle.operation
+    planned = _planned_scorings(candidate)
+    touched = _touched(handle, control, candidate, until)
     own = split.address(operation, handle.request)
     for row in touched:
         if row.address != own and row.scorings:
             return True
-        if row.address == own and row.scorings > max(1, scorings):
+        if row.address == own and row.scorings > max(1, planned):
             return True
-        if row.address == own and row.stamps and not _changes_stamps(candidate.rows, operation):
+        if row.address == own and _others_stamps(row.providers, handle):
             return True
-    if scorings == 0 and any(row.scorings for row in touched):
+    if planned == 0 and any(row.scorings for row in touched):
         # The host's own scoring, or another's? A fault comes again, a race hardly.
         return not _doubts.lasts((operation.id, "scored"), 1.0)
     return False
@@ -375,18 +397,28 @@ def _planned_scorings(rows: Rows | None) -> int:
     return sum(row.get("action") == "SCU" for row in (rows or {}).get("registry_event", ()))
 
 
-def _changes_stamps(rows: Rows | None, operation: Operation) -> bool:
-    return operation.method != "GET" or bool((rows or {}).get("ceramic_cache_ceramiccache created"))
+def _others_stamps(providers: list[str], handle: Handle) -> bool:
+    """Whether the cache rows written, by provider, are more than this request itself writes.
+
+    A removed stamp is one row of its provider, a replaced one two; a request names its providers.
+    """
+    method = handle.recorded.method
+    most = {"GET": 0, "DELETE": 1}.get(method, 2)
+    body = handle.recorded.body.decode(errors="replace")
+    return any(
+        number > most or json.dumps(provider)[1:-1] not in body for provider, number in Counter(providers).items()
+    )
 
 
-def _touched(handle: Handle, control: Rows | None, candidate: Rows | None) -> list[sql.TouchedRow]:
+def _touched(handle: Handle, control: Rows | None, candidate: Rows | None, until: datetime) -> list[sql.TouchedRow]:
     addresses = {split.address(handle.operation, handle.request) or ""}
     for rows in (control, candidate):
         for table in ("registry_passport", "registry_hashscorerlink"):
             addresses |= {str(row["address"]) for row in (rows or {}).get(table, ()) if row.get("address")}
     addresses.discard("")
+    # A row bears the instant its writer began with, and is seen when that one commits.
     with _reading(conf.database):
-        return sql.list_touched(conf.database, sorted(addresses), handle.started)
+        return sql.list_touched(conf.database, sorted(addresses), handle.started - TOLERANCE, until)
 
 
 def _agrees_now(handle: Handle, control: Answer) -> bool:

@@ -327,28 +327,29 @@ def limit_reading(alias: str, seconds: float) -> None:
 
 
 LIST_TOUCHED = """
--- per address how often it was scored since an instant, and how many of its stamps came or went;
+-- per address how often it was scored between two instants, and whose stamps of it came or went;
 -- registry_event (action, address, community_id, created_at), ceramic_cache_ceramiccache (address)
 SELECT a.address,
        (SELECT count(*) FROM registry_event AS e
-        WHERE e.action = 'SCU' AND e.address = a.address AND e.created_at >= %(since)s),
-       (SELECT count(*) FROM ceramic_cache_ceramiccache AS c
-        WHERE c.address = a.address AND c.updated_at >= %(since)s)
+        WHERE e.action = 'SCU' AND e.address = a.address
+          AND e.created_at BETWEEN %(since)s AND %(until)s),
+       (SELECT coalesce(array_agg(c.provider::text), '{}') FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = a.address AND c.updated_at BETWEEN %(since)s AND %(until)s)
 FROM unnest(%(addresses)s::text[]) AS a (address)
 """
 
 
 class TouchedRow(NamedTuple):
-    """What happened to an address since an instant: scorings, and cache rows written."""
+    """What happened to an address between two instants: scorings, and the provider of each cache row written."""
 
     address: str
     scorings: int
-    stamps: int
+    providers: list[str]
 
 
-def list_touched(alias: str, addresses: Sequence[str], since: datetime) -> list[TouchedRow]:
-    """What anybody did to ``addresses`` since ``since``."""
-    rows = fetch_all(alias, LIST_TOUCHED, {"addresses": list(addresses), "since": since})
+def list_touched(alias: str, addresses: Sequence[str], since: datetime, until: datetime) -> list[TouchedRow]:
+    """What anybody did to ``addresses`` from ``since`` to ``until``."""
+    rows = fetch_all(alias, LIST_TOUCHED, {"addresses": list(addresses), "since": since, "until": until})
     return [TouchedRow(*row) for row in rows]
 
 

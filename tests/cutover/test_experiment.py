@@ -10,16 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.test import Client, RequestFactory
+from django.test import AsyncClient, Client, RequestFactory
 from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, AccountAPIKeyAnalytics
+from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, Passport, Score
-from scorer_fast.cutover import deliberate, experiment, figures, redact
+from scorer_fast.cutover import deliberate, experiment, figures, flags, redact
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import Mismatch, MismatchSample
@@ -266,7 +268,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "looking at the clock": (experiment, "_on_event_loop"),
     "comparing": (experiment, "compare"),
     "sorting out": (deliberate, "sort_out"),
-    "doubting": (experiment, "_is_doubtful"),
+    "doubting": (experiment, "_settled"),
     "redacting": (experiment, "Redactor"),
     "storing the group": (sql, "upsert_mismatch"),
     "storing the sample": (sql, "insert_sample"),
@@ -594,6 +596,7 @@ def test_a_scoring_the_fast_path_did_not_plan_is_a_finding_when_it_comes_again(
     plan({"score": "1"})
 
     def control(request: HttpRequest) -> HttpResponse:
+        Event.objects.all().delete()
         event(ADDRESS)
         return JsonResponse({"score": "2"})
 
@@ -679,6 +682,7 @@ def host(settings: Settings) -> Client:
     account = world.make_account()
     world.make_community(account, 1, {"Google": "21", "Github": "1.5"})
     world.give([Claim(ADDRESS, "Google"), Claim(ADDRESS, "Github")])
+    CeramicCache.objects.update(updated_at=datetime.now(UTC) - timedelta(hours=1))
     return Client()
 
 
@@ -725,3 +729,45 @@ def test_database_errors_are_told_from_faults() -> None:
     assert experiment.is_unavailable(OperationalError())
     assert not experiment.is_unavailable(DatabaseError())
     assert connections["default"].vendor == "postgresql"
+
+
+# ---- under ASGI
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asgi_the_event_loop_is_never_asked_to_compare(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads go to the pool, comparing to the thread, even where work in the background is off."""
+    settings.ROOT_URLCONF = "tests.cutover.small_host"
+    settings.MIDDLEWARE = ["scorer_fast.cutover.middleware.ScorerFastMiddleware"]
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "MODES": {"*": "shadow"}}
+    flags.current()
+    seen: dict[str, str] = {}
+
+    def rehearse(request: HttpRequest) -> Any:
+        seen.setdefault("read", threading.current_thread().name)
+        assert request.body == b"[1]"
+        return FakeRehearsal({"from": "fast"})
+
+    real = experiment.process
+
+    def process(handle: experiment.Handle) -> None:
+        seen["compared"] = threading.current_thread().name
+        real(handle)
+
+    monkeypatch.setattr(call, "rehearse", rehearse)
+    monkeypatch.setattr(experiment, "process", process)
+
+    async def ask() -> HttpResponse:
+        client = AsyncClient()
+        response: HttpResponse = await client.post("/internal/check-bans", "[1]", content_type="application/json")
+        return response
+
+    response = async_to_sync(ask)()
+    assert json.loads(response.content)["from"] == "host"
+    assert json.loads(response.content)["body"] == "[1]"
+    assert experiment.wait()
+    assert outcomes() in ({"mismatched": 1}, {"inconclusive": 1})
+    assert seen["compared"] == "scorer-fast-shadow"
+    assert seen["read"] != "scorer-fast-shadow"
