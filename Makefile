@@ -60,6 +60,11 @@ parity: setup ## the recorded cases of CASES (K=word, V=1 all differences, LEGAC
 bench: setup ## latency and throughput beside the floor and the baseline, into bench/results.json
 	@$(PYTHON) -m bench $(ARGS)
 
+.PHONY: bench-pgbouncer
+bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBouncer (installed by apt where missing)
+	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }
+	@$(PYTHON) -m bench --only connections --pgbouncer $(ARGS)
+
 .PHONY: matrix
 matrix: setup ## the suite on every supported Django, Python, driver and django-ninja
 	@$(PYTHON) -m nox $(ARGS)

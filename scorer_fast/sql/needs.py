@@ -5,10 +5,11 @@ A column no statement names any more, or one it names that is missing here, fail
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .connection import fetch_all, fetch_one
+from .connection import fetch_all, fetch_one, run
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "account_accountapikey": (
@@ -130,10 +131,17 @@ class Index(NamedTuple):
     where: str = ""
 
     @property
+    def name(self) -> str:
+        """The name it is made under; at most 63 characters, as PostgreSQL keeps them."""
+        words = "_".join(self.columns)
+        return f"sf_{self.table}_{words}"[:54] + f"_{zlib.crc32(f'{self.table} {words}'.encode()):08x}"
+
+    @property
     def remedy(self) -> str:
         """The statement that makes it without locking anybody out."""
         unique = "UNIQUE " if self.unique else ""
-        return f"CREATE {unique}INDEX CONCURRENTLY ON {self.table} ({', '.join(self.columns)}){self.where};"
+        columns = ", ".join(self.columns)
+        return f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {self.name} ON {self.table} ({columns}){self.where};"
 
 
 INDEXES: tuple[Index, ...] = (
@@ -227,6 +235,11 @@ def missing_indexes(alias: str) -> list[Index]:
     return [
         wanted for wanted in INDEXES if wanted.table in tables and not any(_serves(index, wanted) for index in there)
     ]
+
+
+def create_index(alias: str, index: Index) -> int:
+    """Make ``index`` while the table is read and written; outside any transaction."""
+    return run(alias, index.remedy, {})
 
 
 def _serves(index: Index, wanted: Index) -> bool:
