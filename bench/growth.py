@@ -20,7 +20,7 @@ from bench.stamps import EXPIRES, ISSUED
 STAMPS = (1, 5, 20, 100)
 OWNERS = 8  # addresses for each number of stamps
 FILLERS = 1_000_000
-ONE_FILLER_HAS = 3  # stamps
+ONE_FILLER_HAS = 1  # stamps
 
 INSERT_STAMP = """
 INSERT INTO ceramic_cache_ceramiccache (
@@ -176,7 +176,7 @@ def large_database() -> str:
         known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         if name not in known:
             print(f"Filling a database up to {FILLERS:,} addresses (once) …", flush=True)
-            for old in known:
+            for old in sorted(known):
                 if old.startswith("bench_flat"):
                     connection.execute(f"DROP DATABASE {old} WITH (FORCE)")
             unfinished = "bench_flat_unfinished"

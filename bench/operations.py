@@ -17,9 +17,9 @@ FAST, SLOW = "fast", "host"
 MILLISECONDS = ("p50", "p95", "p99")
 SECONDS = {1: 0.4, 8: 0.6}  # of one steady cell in one round
 FIRST_COUNT = {1: 16, 8: 32}  # first requests of one cell in one round: each uses up an address
-HOST_COUNT = {1: 8, 8: 24}
+HOST_COUNT = {1: 6, 8: 16}
 DELETES = {1: 60, 8: 90}  # requests of a round, where each uses up a stamp
-HOST_DELETES = {1: 8, 8: 16}
+HOST_DELETES = {1: 6, 8: 12}
 
 
 def read_spare(url: str) -> dict[str, str]:
