@@ -123,7 +123,7 @@ def by_setting(operation: Operation) -> Flag:
 def _opted(request: HttpRequest) -> bool | None:
     """What a header asks for; None when none does, or its sender may not."""
     for name, heeded in conf.opt_headers.items():
-        given = request.META.get(_meta(name))
+        given: str | None = request.META.get(_meta(name))
         if given is None:
             continue
         word = given.strip().lower()

@@ -102,7 +102,7 @@ def _subject_of_body(request: HttpRequest) -> Any:
 
 
 def _key_prefix(request: HttpRequest) -> str:
-    key = request.META.get("HTTP_X_API_KEY", "")
+    key: str = request.META.get("HTTP_X_API_KEY", "")
     if not key:
         words = request.META.get("HTTP_AUTHORIZATION", "").split()
         # Three parts are a token, whose first part is the same for everybody.
