@@ -249,16 +249,18 @@ $function$
 CREATE_UPDATE_SCORE = """
 -- stores a score over the one that was read, with its events, while what was read is still so; registry_score pkey,
 -- ceramic_cache_ceramiccache (type, address, provider) where live
-CREATE OR REPLACE FUNCTION scorer_fast_update_score_2(
+CREATE OR REPLACE FUNCTION scorer_fast_update_score_1(
     p_score_id bigint, p_passport_id bigint, p_community_id bigint, p_address text,
     p_now timestamptz, p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
-    p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz
+    p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz, p_awaited boolean
 )
 RETURNS boolean
 LANGUAGE plpgsql
 VOLATILE
 SET plan_cache_mode = force_generic_plan
 AS $function$
+DECLARE
+    v_is_same boolean;
 BEGIN
     UPDATE registry_score AS s
     SET score = p_score,
@@ -277,13 +279,24 @@ BEGIN
           AND c.deleted_at IS NULL
           AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
     ) AS live
+    CROSS JOIN registry_score AS was
     WHERE s.id = p_score_id
+      AND was.id = p_score_id
       AND s.passport_id = p_passport_id
       AND s.last_score_timestamp IS NOT DISTINCT FROM p_seen_timestamp
       AND live.ids = p_live_ids
-      AND live.newest IS NOT DISTINCT FROM p_newest_update;
+      AND live.newest IS NOT DISTINCT FROM p_newest_update
+    RETURNING was.status = 'DONE' AND was.error IS NULL AND was.score = s.score
+              AND was.evidence = s.evidence AND was.stamps = s.stamps AND was.stamp_scores = s.stamp_scores
+              AND was.expiration_date IS NOT DISTINCT FROM s.expiration_date
+    INTO v_is_same;
     IF NOT FOUND THEN
         RETURN FALSE;
+    END IF;
+    -- A score that says what it said before need not wait for the disk. The setting ends with the transaction,
+    -- so nothing stays behind in the session: a pooler may hand it to anyone.
+    IF v_is_same AND NOT p_awaited THEN
+        PERFORM set_config('synchronous_commit', 'off', TRUE);
     END IF;
     INSERT INTO registry_event (action, address, created_at, data, community_id)
     SELECT e.action, p_address, p_now, e.data, p_community_id
@@ -324,12 +337,12 @@ FUNCTIONS = (
         "scorer_fast_read_scoring_2(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
     ),
     Function(
-        "scorer_fast_update_score_2(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
-        "jsonb, jsonb, bigint[], timestamptz, timestamptz)",
+        "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
+        "jsonb, jsonb, bigint[], timestamptz, timestamptz, boolean)",
         CREATE_UPDATE_SCORE,
         "DROP FUNCTION IF EXISTS "
-        "scorer_fast_update_score_2(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
-        "jsonb, jsonb, bigint[], timestamptz, timestamptz)",
+        "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
+        "jsonb, jsonb, bigint[], timestamptz, timestamptz, boolean)",
     ),
 )
 

@@ -25,22 +25,11 @@ class Seen(NamedTuple):
 
 UPDATE_SCORE = """
 -- stores a score over the one that was read, with its events; see sql/functions.py
-SELECT scorer_fast_update_score_2(
+SELECT scorer_fast_update_score_1(
     %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
     %(now)s::timestamptz, %(score)s::integer, %(expiration_date)s::timestamptz,
     %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
-    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
-"""
-
-# One transaction's own setting, so nothing stays behind in the session: a pooler may hand it to anyone.
-UPDATE_SCORE_UNAWAITED = """
--- the same, answered before it has reached the disk; only where this statement is the whole transaction
-SELECT scorer_fast_update_score_2(
-    %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
-    %(now)s::timestamptz, %(score)s::integer, %(expiration_date)s::timestamptz,
-    %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
-    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
-FROM set_config('synchronous_commit', 'off', TRUE)
+    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz, %(awaited)s::boolean)
 """
 
 INSERT_SCORE = """
@@ -116,10 +105,11 @@ def update_score(
 ) -> bool:
     """Store over the score that was read; False when the score or the live stamps are no longer as seen.
 
-    Not ``awaited`` (in autocommit only): a crash of the database may lose it within the next second, whole.
+    Not ``awaited`` (in autocommit only): where the score says what it said before, a crash of the database may
+    lose it within the next second, whole.
     """
-    statement = UPDATE_SCORE if awaited else UPDATE_SCORE_UNAWAITED
-    return bool(fetch_value(alias, statement, _parameters(write, passport_id, seen) | {"score_id": score_id}))
+    parameters = _parameters(write, passport_id, seen) | {"score_id": score_id, "awaited": awaited}
+    return bool(fetch_value(alias, UPDATE_SCORE, parameters))
 
 
 def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
