@@ -1,9 +1,9 @@
 """Whole states of the database, for asserting that nothing else changed, or nothing at all."""
 
+import json
 from functools import cache
 from typing import Any
 
-import orjson
 from django.apps import apps
 from django.db import connection
 
@@ -37,13 +37,13 @@ def state(*tables: str) -> dict[str, list[str]]:
     )
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT json_object_agg(v.name, v.rows)::text FROM (VALUES {values}) AS v (name, rows)")
-        found: dict[str, list[str] | None] = orjson.loads(cursor.fetchone()[0])
+        found: dict[str, list[str] | None] = json.loads(cursor.fetchone()[0])
     return {name: texts or [] for name, texts in found.items()}
 
 
 def rows(table: str, *columns: str, **where: Any) -> list[dict[str, Any]]:
     """The rows of a table as JSON objects, by id; with ``columns`` only those."""
-    found = [orjson.loads(text) for text in state(table)[table]]
+    found = [json.loads(text) for text in state(table)[table]]
     found = [row for row in found if all(row[name] == value for name, value in where.items())]
     found.sort(key=lambda row: row.get("id", 0))
     return [{name: row[name] for name in columns} if columns else row for row in found]

@@ -1,3 +1,4 @@
+from tests.factories import properties
 from tests.factories.fixtures import host_settings, one
 
-__all__ = ["host_settings", "one"]
+__all__ = ["host_settings", "one", "properties"]
