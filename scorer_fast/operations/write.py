@@ -7,7 +7,7 @@ that the world moved raises Changed, and the caller reads and decides again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 
 import orjson
@@ -29,8 +29,7 @@ def write(alias: str, plan: Plan) -> dict[int, int]:
     if plan.touches_only_the_score and not in_transaction(alias):
         # One statement is one transaction: no BEGIN, lock and COMMIT around it. Its own row lock and
         # its token keep the invariant (see UPDATE_SCORE).
-        with context.one_statement():
-            _write_score(alias, plan, plan.row.passport_id, {}, awaited=conf.await_rescores)
+        _write_score(alias, plan, plan.row.passport_id, {}, alone=True)
         readings.keep(alias, plan)
         return {}
     with transaction.atomic(using=alias):
@@ -111,8 +110,9 @@ def _write_awards(alias: str, plan: Plan) -> None:
 
 
 def _write_score(
-    alias: str, plan: Plan, passport_id: int | None, new_ids: dict[int, int], *, awaited: bool = True
+    alias: str, plan: Plan, passport_id: int | None, new_ids: dict[int, int], *, alone: bool = False
 ) -> None:
+    """Store the score and its events; ``alone``: this statement is the whole transaction."""
     assert passport_id is not None  # every caller has one
     score = plan.score
     write = scores.ScoreWrite(
@@ -125,14 +125,16 @@ def _write_score(
         event_fields=_json(event_fields(score, plan.now)),
     )
     seen = seen_token(plan, new_ids)
-    if plan.row.score_id is None:
-        stored = scores.insert_score(alias, write, passport_id=passport_id, seen=seen)
-    else:
-        stored = scores.update_score(
-            alias, write, score_id=plan.row.score_id, passport_id=passport_id, seen=seen, awaited=awaited
-        )
-    if not stored:
-        raise Changed
+    awaited = not alone or conf.await_rescores
+    with context.one_statement() if alone else nullcontext():
+        if plan.row.score_id is None:
+            stored = scores.insert_score(alias, write, passport_id=passport_id, seen=seen)
+        else:
+            stored = scores.update_score(
+                alias, write, score_id=plan.row.score_id, passport_id=passport_id, seen=seen, awaited=awaited
+            )
+        if not stored:
+            raise Changed
 
 
 def seen_token(plan: Plan, new_ids: dict[int, int]) -> scores.Seen:

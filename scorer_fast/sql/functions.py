@@ -346,6 +346,17 @@ FUNCTIONS = (
     ),
 )
 
+HAS_TABLES = """
+-- whether this app's tables are there
+SELECT to_regclass('scorer_fast_verifiedcredential') IS NOT NULL
+"""
+
+
+def has_tables(alias: str) -> bool:
+    """Whether this app is migrated in the database, and was not taken out again."""
+    return bool(fetch_value(alias, HAS_TABLES, {}))
+
+
 HAS_FUNCTION = """
 -- whether a function of that signature is there
 SELECT to_regprocedure(%(signature)s) IS NOT NULL
@@ -358,7 +369,9 @@ def has_function(alias: str, function: Function) -> bool:
 
 
 def create_missing(alias: str) -> int:
-    """Create the functions that are not there; how many were missing."""
+    """Create the functions that are not there, where this app's tables are; how many were missing."""
+    if not has_tables(alias):
+        return 0
     missing = [function for function in FUNCTIONS if not has_function(alias, function)]
     for function in missing:
         run(alias, function.create, {})

@@ -125,7 +125,7 @@ def test_statements(operation: str, twenty_stamps: Community) -> None:
         assert request.send().status_code == expected_status
     assert first == EXPECTED[operation].first, f"the first {operation} sends\n{listing(first)}"
     steady = EXPECTED[operation].steady
-    for kept in (KEPT_ONCE if steady[-1] == "UPDATE_SCORE" else [], []):  # alone, in autocommit
+    for kept in (KEPT_ONCE if steady[-1:] == ["UPDATE_SCORE"] else [], []):  # alone, in autocommit
         with sent() as again:
             status = request.send().status_code
         assert again == steady + kept, f"a later {operation} sends\n{listing(again)}"
