@@ -24,21 +24,22 @@ from ..domain.credentials import Valid
 from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
+from ..domain.weights import Weights
 from ..errors import Changed, Problem, Refused, VerifierDown
 from ..sql import links, points
 from ..sql import rescore as sql
 from ..sql import rescore_runs as runs
 from ..sql.communities import BIGINT, CommunityKey
 from ..sql.connection import is_contention, is_lost
-from ..sql.rescore import AddressRow, AwardWrite, MovedLink, ScoreOfPassport, StoredEvidence
+from ..sql.rescore import AddressRow, AwardWrite, CommunityRow, MovedLink, ScoreOfPassport, StoredEvidence
 from ..sql.rescore_runs import BatchRow, FailureRow, RunRow
+from ..sql.scores import Seen
 from ..sql.scoring import ScoringRow
 from ..telemetry import count
 from . import signatures
 from .plan import Plan, Rules, decide
 from .scoring import log_unreadable, rules, score_address
 from .verifier import VERIFIER
-from .write import seen_token
 
 logger = logging.getLogger("scorer_fast.rescore")
 
@@ -188,6 +189,7 @@ class Outcome:
     failures: list[FailureRow] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
     checked: tuple[signatures.Checked, ...] = ()
+    plans: list[Plan] = field(default_factory=list)
 
     def step(self) -> Step:
         return Step(self.scored, self.unchanged, len(self.failures))
@@ -225,8 +227,10 @@ class Worker:
                 failure.error,
                 extra={"address": failure.address, "scorer_id": self.run.community_id},
             )
+        now = datetime.now(UTC)
         for checked in outcome.checked:
-            signatures.keep(checked, datetime.now(UTC))
+            signatures.keep(checked, now)
+        _keep_readings(self.alias, outcome.plans, now)
         if not outcome.step().done:
             _pause()
         return outcome.step()
@@ -256,7 +260,7 @@ class Worker:
 
     def _score_batch(self, batch: BatchRow) -> Outcome:
         sampled = [passport_id for passport_id in batch.passport_ids if signatures.is_sampled()]
-        rows = sql.read_addresses(
+        community, rows = sql.read_addresses(
             self.alias,
             self.run.community_id,
             batch.passport_ids,
@@ -265,8 +269,10 @@ class Worker:
             with_text=sampled,
             with_stored=self.run.only_changed,
         )
+        if community is None:
+            return Outcome(unchanged=len(batch.passport_ids))  # they are gone
         now = datetime.now(UTC)
-        members, failures = read_members(rows, trusted_issuers=conf.trusted_issuers, now=now)
+        members, failures = read_members(rows, community, trusted_issuers=conf.trusted_issuers, now=now)
         checked = _check_signatures(members, frozenset(sampled))
         the_rules = rules()
         left: set[int] = set()
@@ -286,10 +292,11 @@ class Worker:
             return Outcome(
                 scored=len(decided.plans),
                 # a passport that is gone needs nothing
-                unchanged=decided.unchanged + len(batch.passport_ids) - len(rows),
+                unchanged=len(decided.unchanged) + len(batch.passport_ids) - len(rows),
                 failures=failures + decided.failures,
                 left=sorted(left),
                 checked=checked,
+                plans=[*decided.plans, *decided.unchanged],
             )
         raise Changed
 
@@ -333,6 +340,25 @@ class Worker:
         return found is not None and found[0] == plan.row.last_score_timestamp and is_unchanged(plan, found[1])
 
 
+def _keep_readings(alias: str, plans: Iterable[Plan], now: datetime) -> None:
+    """Keep, for the next scoring, readings whose signatures were all remembered and whose stamps stay as read."""
+    found = []
+    for plan in plans:
+        row = plan.row
+        if row.to_keep is None or row.passport_id is None or not plan.touches_only_the_score:
+            continue
+        digests = [stamp.digest for stamp in row.stamps if stamp.remembered]
+        if len(digests) >= len(plan.dedup.counting) + len(plan.dedup.clashes):
+            found.append((row.passport_id, row.to_keep, digests))
+    if not found or conf.keep_readings_days <= 0:
+        return
+    try:
+        with transaction.atomic(using=alias):
+            sql.upsert_kept(alias, found, now)
+    except DatabaseError:
+        logger.warning("readings could not be kept", exc_info=True)
+
+
 def _said(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500].replace("\0", "")
@@ -348,6 +374,7 @@ class Member:
     passport_id: int
     address: str
     row: ScoringRow
+    seen: Seen
     stored: StoredEvidence | None
     metamask_awards: int
     candidates: tuple[Valid, ...]
@@ -355,14 +382,14 @@ class Member:
 
 
 def read_members(
-    rows: Iterable[AddressRow], *, trusted_issuers: Collection[str], now: datetime
+    rows: Iterable[AddressRow], community: CommunityRow, *, trusted_issuers: Collection[str], now: datetime
 ) -> tuple[list[Member], list[FailureRow]]:
     """The addresses that can be read, by passport, and those that cannot."""
     members: list[Member] = []
     failures: list[FailureRow] = []
     for row in rows:
         try:
-            scoring = row.scoring_row()
+            scoring = row.scoring_row(community)
             reading = credentials.read_stamps(
                 scoring.stamps, address=row.address, trusted_issuers=trusted_issuers, now=now
             )
@@ -370,6 +397,7 @@ def read_members(
                 row.passport_id,
                 row.address,
                 scoring,
+                row.seen(),
                 row.stored_evidence(),
                 row.metamask_awards(),
                 reading.candidates,
@@ -408,7 +436,8 @@ class Decided:
     """What a batch writes: plans by passport, and what becomes of the links in the end, by nullifier."""
 
     plans: list[Plan] = field(default_factory=list)
-    unchanged: int = 0
+    seen: list[Seen] = field(default_factory=list)  # the plans' tokens, in their order
+    unchanged: list[Plan] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
     new_links: list[NewLink] = field(default_factory=list)
     moved_links: list[MovedLink] = field(default_factory=list)
@@ -420,8 +449,10 @@ def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, o
     seen: dict[str, Link] = {}
     later: dict[str, Link] = {}
     metamask = 0
+    weights: Weights | None = None
     for member in members:
         row = member.row
+        weights = weights or Weights(row.weights, row.overrides)
         seen |= row.links
         if later:
             ahead = {n: later[n] for stamp in member.signed for n in stamp.nullifiers if n in later}
@@ -430,14 +461,15 @@ def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, o
         if metamask and row.points is not None and member.metamask_awards + metamask >= METAMASK_LIMIT:
             row = row._replace(points=row.points._replace(metamask_full=True))
         try:
-            plan = decide(row, member.signed, address=member.address, now=now, rules=rules)
+            plan = decide(row, member.signed, address=member.address, now=now, rules=rules, weights=weights)
         except Exception as error:
             decided.failures.append(FailureRow(member.passport_id, member.address, _said(error)))
             continue
         if only_changed and member.stored is not None and is_unchanged(plan, member.stored):
-            decided.unchanged += 1
+            decided.unchanged.append(plan)
             continue
         decided.plans.append(plan)
+        decided.seen.append(member.seen)
         for new in plan.dedup.new_links:
             later[new.hash] = Link(*new)
         for changed in plan.dedup.changed_links:
@@ -486,7 +518,10 @@ def write_batch(alias: str, community_id: int, decided: Decided, now: datetime) 
         if (gone or new) and not sql.replace_stamps(alias, gone=gone, new=new):
             raise Changed
         _write_awards(alias, community_id, decided.plans, now)
-        scores = [_score_of_passport(passport_id, plan) for passport_id, plan in plans.items()]
+        scores = [
+            _score_of_passport(passport_id, plan, seen)
+            for (passport_id, plan), seen in zip(plans.items(), decided.seen, strict=True)
+        ]
         _require_all(plans.keys(), sql.store_scores(alias, community_id, scores, now))
 
 
@@ -510,9 +545,8 @@ def _write_awards(alias: str, community_id: int, plans: Iterable[Plan], now: dat
         raise Changed
 
 
-def _score_of_passport(passport_id: int, plan: Plan) -> ScoreOfPassport:
+def _score_of_passport(passport_id: int, plan: Plan, seen: Seen) -> ScoreOfPassport:
     score = plan.score
-    seen = seen_token(plan, {})
     fields = event_fields(score, plan.now)
     return ScoreOfPassport(
         passport_id=passport_id,

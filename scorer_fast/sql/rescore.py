@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import orjson
 
+from ..domain.credentials import Stamp
+from ..domain.dedup import Link
 from ..domain.points import METAMASK, METAMASK_LIMIT, Awards, PointsRead
 from .connection import fetch_all, fetch_one, run
-from .scoring import ScoringRow, scoring_row
+from .points import read_points
+from .scores import Seen
+from .scoring import ScoringRow, StoredStamp, ToKeep
 
 
 class StoredEvidence(NamedTuple):
@@ -26,16 +31,57 @@ class StoredEvidence(NamedTuple):
 
 
 class AddressRow(NamedTuple):
-    """One address of a batch as it was read, its JSON still text: what cannot be read is this address's alone."""
+    """One address of a batch as it was read, its JSON still text: what cannot be read is this address's alone.
+
+    ``versions`` and ``nullifiers`` are None where the reading was kept by an earlier scoring.
+    """
 
     passport_id: int
     address: str
-    columns: tuple[Any, ...]
+    score_id: int | None
+    last_score_timestamp: datetime | None
+    live_ids: list[int]
+    newest_update: datetime | None
+    stamps: str | None
+    links: str | None
+    stored_stamps: str | None
+    points: str | None
+    texts: str | None
     stored: str | None
+    versions: str | None
+    nullifiers: list[str] | None
 
-    def scoring_row(self) -> ScoringRow:
-        """What scoring one address reads."""
-        return scoring_row(self.columns)
+    def seen(self) -> Seen:
+        """The token of what was read."""
+        return Seen(self.live_ids, self.newest_update, self.last_score_timestamp)
+
+    def scoring_row(self, community: CommunityRow) -> ScoringRow:
+        """What scoring one address reads, but for its token, which is :meth:`seen`."""
+        stamps = tuple(map(Stamp._make, _json(self.stamps)))
+        if self.texts is not None:
+            texts = orjson.loads(self.texts)
+            stamps = tuple(stamp._replace(text=texts[str(stamp.key)]) for stamp in stamps)
+        to_keep = None
+        if self.versions is not None and self.nullifiers is not None and self.stamps is not None:
+            to_keep = ToKeep(self.versions, self.stamps, self.stored_stamps, self.nullifiers)
+        return ScoringRow(
+            community_id=community.id,
+            weights=community.weights,
+            threshold=community.threshold,
+            overrides=community.overrides,
+            passport_id=self.passport_id,
+            score_id=self.score_id,
+            last_score_timestamp=self.last_score_timestamp,
+            live=(),
+            stamps=stamps,
+            links={
+                nullifier: Link(nullifier, owner, datetime.fromisoformat(until))
+                for nullifier, owner, until in _json(self.links)
+            },
+            stored_stamps=tuple(map(StoredStamp._make, _json(self.stored_stamps))),
+            points=read_points(self.points),
+            to_keep=to_keep,
+        )
 
     def stored_evidence(self) -> StoredEvidence | None:
         """The stored score, where it was asked for and there is one."""
@@ -43,17 +89,31 @@ class AddressRow(NamedTuple):
 
     def metamask_awards(self) -> int:
         """MM2 awards of all addresses, where this one may get one; else 0."""
-        points = self.columns[11]
-        return 0 if points is None else orjson.loads(points)["metamask"] or 0
+        return 0 if self.points is None else orjson.loads(self.points)["metamask"] or 0
 
 
-# Addresses are looked at one after another inside, so that the JSON of a whole batch is never held at once.
+class CommunityRow(NamedTuple):
+    """What the community of a batch says."""
+
+    id: int
+    weights: str | None
+    threshold: Decimal
+    overrides: tuple[tuple[str, str], ...]
+
+
+def _json(text: str | None) -> Any:
+    return () if text is None else orjson.loads(text)
+
+
+# What is kept of an earlier reading is taken by the same versions of rows as in sql/functions.py; addresses
+# are looked at one after another, so that the JSON of a whole batch is never held at once.
 # "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
 # "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
 READ_ADDRESSES = """
 -- what scoring some addresses of a community needs; what the community says in the first row only;
 -- registry_passport pkey, ceramic_cache_ceramiccache (type, address, provider) where live,
--- registry_hashscorerlink (hash, community_id), registry_score (passport_id), registry_stamp (passport_id)
+-- registry_hashscorerlink (hash, community_id), registry_score (passport_id), registry_stamp (passport_id),
+-- scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey
 WITH community AS MATERIALIZED (
     SELECT c.id, c.human_points_program,
            COALESCE(w.weights, b.weights)::text AS weights,
@@ -87,14 +147,25 @@ SELECT p.id,
        p.address,
        s.id,
        s.last_score_timestamp,
-       a.live,
-       a.stamps,
-       a.links,
-       a.stored_stamps,
+       live.ids,
+       live.newest,
+       COALESCE(kept.stamps, read.stamps),
+       (SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
+        FROM registry_hashscorerlink AS h
+        WHERE h.community_id = %(community_id)s
+          AND h.hash = ANY (COALESCE(kept.nullifiers, read.nullifiers)))::text,
+       CASE WHEN kept.passport_id IS NULL THEN read.stored_stamps ELSE kept.stored_stamps END,
        CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(p.address) END,
+       CASE WHEN p.id = ANY (%(with_text)s::bigint[]) THEN (
+           SELECT json_object_agg(t.id, t.stamp::text)
+           FROM ceramic_cache_ceramiccache AS t
+           WHERE t.id = ANY (live.ids)
+       ) END::text,
        CASE WHEN %(with_stored)s AND s.id IS NOT NULL THEN json_build_array(
            trim_scale(s.score)::text, s.status, s.error, s.evidence, s.stamp_scores, s.stamps, s.expiration_date
        ) END::text,
+       CASE WHEN kept.passport_id IS NULL THEN version.named END,
+       CASE WHEN kept.passport_id IS NULL THEN read.nullifiers END,
        CASE WHEN p.is_first THEN community.weights END,
        community.threshold,
        CASE WHEN p.is_first THEN community.overrides END
@@ -102,48 +173,65 @@ FROM passports AS p
 CROSS JOIN community
 LEFT JOIN registry_score AS s ON s.passport_id = p.id
 CROSS JOIN LATERAL (
-    WITH live AS MATERIALIZED (
-        SELECT c.id, c.provider, c.updated_at, c.stamp #> '{}' AS stamp,
-               EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS revoked
+    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids,
+           max(c.updated_at) AS newest,
+           string_agg(concat_ws(',', c.id, c.xmin, c.ctid), ' ' ORDER BY c.id) AS versions
+    FROM ceramic_cache_ceramiccache AS c
+    WHERE c.address = p.address
+      AND c.type = 1
+      AND c.deleted_at IS NULL
+      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+) AS live
+CROSS JOIN LATERAL (
+    SELECT concat_ws('|', %(verifier)s::text, live.versions, '',
+                     string_agg(concat_ws(',', r.id, r.xmin, r.ctid), ' ' ORDER BY r.id)) AS named
+    FROM registry_stamp AS r
+    WHERE r.passport_id = p.id
+) AS version
+LEFT JOIN LATERAL (
+    SELECT k.passport_id, k.stamps, k.stored_stamps, k.nullifiers
+    FROM scorer_fast_keptreading AS k
+    WHERE k.passport_id = p.id
+      AND k.versions = version.named
+      AND cardinality(k.digests) = (
+          SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests))
+) AS kept ON TRUE
+CROSS JOIN LATERAL (
+    WITH latest AS MATERIALIZED (
+        SELECT DISTINCT ON (c.provider) c.id AS key, c.provider, c.updated_at, c.stamp #> '{}' AS stamp
         FROM ceramic_cache_ceramiccache AS c
-        WHERE c.address = p.address
-          AND c.type = 1
-          AND c.deleted_at IS NULL
+        WHERE kept.passport_id IS NULL
+          AND c.id = ANY (live.ids)
+        ORDER BY c.provider, c.updated_at DESC
     ),
     judged AS MATERIALIZED (
         SELECT l.key, l.provider, l.updated_at, l.stamp, l.body,
                l.stamp -> 'credentialSubject' AS subject,
                sha256(convert_to(%(verifier)s || l.body, 'UTF8')) AS digest
-        FROM (
-            SELECT DISTINCT ON (l.provider) l.id AS key, l.provider, l.updated_at, l.stamp, l.stamp::text AS body
-            FROM live AS l
-            WHERE NOT l.revoked
-            ORDER BY l.provider, l.updated_at DESC
-        ) AS l
+        FROM (SELECT n.key, n.provider, n.updated_at, n.stamp, n.stamp::text AS body FROM latest AS n OFFSET 0) AS l
     )
     SELECT
-        (SELECT json_agg(json_build_array(l.id, l.provider, l.updated_at, l.revoked) ORDER BY l.id)
-         FROM live AS l)::text AS live,
         (SELECT json_agg(json_build_array(
                     j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                    CASE WHEN v.digest IS NULL OR p.id = ANY (%(with_text)s::bigint[]) THEN j.body END,
+                    CASE WHEN v.digest IS NULL THEN j.body END,
                     j.stamp -> 'issuer', j.stamp -> 'expirationDate',
                     j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
          FROM judged AS j
          LEFT JOIN LATERAL (
              SELECT k.digest FROM scorer_fast_verifiedcredential AS k WHERE k.digest = j.digest OFFSET 0
          ) AS v ON TRUE)::text AS stamps,
-        (SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
-         FROM registry_hashscorerlink AS h
-         WHERE h.community_id = %(community_id)s
-           AND h.hash = ANY (ARRAY(
-               SELECT j.subject ->> 'hash'
-               FROM judged AS j
-               WHERE j.subject ->> 'hash' IS NOT NULL
-               UNION
-               SELECT jsonb_array_elements_text(j.subject -> 'nullifiers')
-               FROM judged AS j
-               WHERE jsonb_typeof(j.subject -> 'nullifiers') = 'array')))::text AS links,
+        ARRAY(
+            SELECT j.subject ->> 'hash'
+            FROM judged AS j
+            WHERE j.subject ->> 'hash' IS NOT NULL
+            UNION
+            SELECT n.nullifier
+            FROM (
+                SELECT jsonb_array_elements_text(j.subject -> 'nullifiers') AS nullifier
+                FROM judged AS j
+                WHERE jsonb_typeof(j.subject -> 'nullifiers') = 'array'
+            ) AS n
+            WHERE n.nullifier IS NOT NULL) AS nullifiers,
         (SELECT json_agg(json_build_array(
                     r.id,
                     (SELECT j.key
@@ -153,8 +241,9 @@ CROSS JOIN LATERAL (
                      LIMIT 1))
                 ORDER BY r.id)
          FROM registry_stamp AS r
-         WHERE r.passport_id = p.id)::text AS stored_stamps
-) AS a
+         WHERE kept.passport_id IS NULL
+           AND r.passport_id = p.id)::text AS stored_stamps
+) AS read
 ORDER BY p.id
 """
 
@@ -168,7 +257,7 @@ def read_addresses(
     points: bool,
     with_text: Sequence[int] = (),
     with_stored: bool = False,
-) -> list[AddressRow]:
+) -> tuple[CommunityRow | None, list[AddressRow]]:
     """What scoring the addresses of those passports needs, by passport id; passports that are gone are left out.
 
     ``with_text``: passports whose stamps all come with their credential's text, remembered or not.
@@ -186,17 +275,12 @@ def read_addresses(
         },
     )
     if not rows:
-        return []
-    weights, threshold, overrides = rows[0][10:13]
-    return [
-        AddressRow(
-            row[0],
-            row[1],
-            (community_id, weights, threshold, row[0], *row[2:8], overrides, row[8]),
-            row[9],
-        )
-        for row in rows
-    ]
+        return None, []
+    weights, threshold, overrides = rows[0][-3:]
+    community = CommunityRow(
+        community_id, weights, threshold, tuple((name, weight) for name, weight in _json(overrides))
+    )
+    return community, [AddressRow(*row[:-3]) for row in rows]
 
 
 GET_STORED_EVIDENCE = """
@@ -527,3 +611,31 @@ def store_scores(alias: str, community_id: int, scores: Sequence[ScoreOfPassport
     rows = orjson.dumps([score._asdict() for score in scores]).decode()
     parameters = {"community_id": community_id, "now": now, "scores": rows}
     return {row[0] for row in fetch_all(alias, STORE_SCORES, parameters)}
+
+
+UPSERT_KEPT = """
+-- keeps the readings of several passports in place of older ones; scorer_fast_keptreading pkey
+INSERT INTO scorer_fast_keptreading AS k (
+    passport_id, versions, stamps, stored_stamps, nullifiers, digests, kept_at)
+SELECT n.passport_id, n.versions, n.stamps, n.stored_stamps, n.nullifiers,
+       ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(n.digests) AS d (digest)), %(now)s
+FROM json_to_recordset(%(readings)s::json) AS n (
+    passport_id bigint, versions text, stamps text, stored_stamps text, nullifiers text[], digests text[])
+ORDER BY n.passport_id
+ON CONFLICT (passport_id) DO UPDATE
+SET versions = EXCLUDED.versions,
+    stamps = EXCLUDED.stamps,
+    stored_stamps = EXCLUDED.stored_stamps,
+    nullifiers = EXCLUDED.nullifiers,
+    digests = EXCLUDED.digests,
+    kept_at = EXCLUDED.kept_at
+"""
+
+
+def upsert_kept(alias: str, readings: Iterable[tuple[int, ToKeep, Sequence[str]]], now: datetime) -> int:
+    """Keep readings by passport, each with the digests (hex) of the signatures it says are remembered."""
+    rows = [
+        {"passport_id": passport_id, **reading._asdict(), "digests": digests}
+        for passport_id, reading, digests in readings
+    ]
+    return run(alias, UPSERT_KEPT, {"readings": orjson.dumps(rows).decode(), "now": now})

@@ -285,8 +285,9 @@ def test_the_batch_reads_its_addresses_in_one_statement(settings: Settings) -> N
         "-- the first batch that is not done and nobody works on; scorer_fast_rescore_todo",
         "-- what scoring some addresses of a community needs; what the community says in the first row only;",
         "-- locks passports nobody else holds; registry_passport pkey",
-        "-- stores first scores, and scores over those that were read, with their events by passport; registry_score pkey",
+        "-- stores scores, first ones and over those that were read, with their events by passport;",
         "-- notes how far a batch is; scorer_fast_rescorebatch pkey",
+        "-- keeps the readings of several passports in place of older ones; scorer_fast_keptreading pkey",
     ]
 
 
