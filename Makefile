@@ -65,6 +65,10 @@ bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBounc
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }
 	@$(PYTHON) -m bench --only connections --pgbouncer $(ARGS)
 
+.PHONY: schemathesis
+schemathesis: setup ## thousands of requests made of the OpenAPI document (EXAMPLES=200 of each kind)
+	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PYTHON) -m pytest tests/http/test_schemathesis.py $(ARGS)
+
 .PHONY: matrix
 matrix: setup ## the suite on every supported Django, Python, driver and django-ninja
 	@$(PYTHON) -m nox $(ARGS)

@@ -1,0 +1,204 @@
+"""The OpenAPI document names the twenty operations, and says what is really answered."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from django.test import Client
+
+from api.account.models import Community
+from scorer_fast.http.api import api
+from scorer_fast.http.catalogue import OPERATIONS, Operation, find
+from scorer_fast.http.problems import PROBLEMS
+from tests.contract import replay
+from tests.factories import rows
+from tests.factories.requests import GOOD_STATUS, good
+
+IDS = [operation.id for operation in OPERATIONS]
+CASES = sorted((Path(replay.__file__).parent / "golden").glob("*.json.gz"))
+SECURITY = {
+    "v2_score": "ApiKeyAuth",
+    "embed_validate_api_key": "ApiKeyAuth",
+    "internal_score": "InternalAuth",
+    "embed_add_stamps": "InternalAuth",
+    "check_bans": "InternalAuth",
+    "check_revocations": "InternalAuth",
+    "allow_list": "InternalAuth",
+    "credential_definition": "InternalAuth",
+    "gtc_stake": "InternalAuth",
+    "legacy_gtc_stake": "InternalAuth",
+    "contributor_statistics": "InternalAuth",
+    "cache_add_stamps": "TokenAuth",
+    "cache_patch_stamps": "TokenAuth",
+    "cache_delete_stamps": "TokenAuth",
+    "cache_get_score": "TokenAuth",
+    "cache_calc_score": "TokenAuth",
+}
+SCHEMES = {
+    "ApiKeyAuth": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "InternalAuth": {"type": "apiKey", "in": "header", "name": "Authorization"},
+    "TokenAuth": {"type": "http", "scheme": "bearer"},
+}
+PARAMETERS = {
+    "v2_score": {("path", "scorer_id", "integer", True), ("path", "address", "string", True)},
+    "internal_score": {("path", "scorer_id", "integer", True), ("path", "address", "string", True)},
+    "embed_score": {("path", "scorer_id", "integer", True), ("path", "address", "string", True)},
+    "embed_add_stamps": {("path", "address", "string", True)},
+    "embed_weights": {("query", "community_id", "string|null", False)},
+    "cache_get_score": {
+        ("path", "address", "string", True),
+        ("query", "alternate_scorer_id", "integer|null", False),
+    },
+    "cache_calc_score": {("path", "address", "string", True)},
+    "cache_get_stamps": {("query", "address", "string", True)},
+    "allow_list": {("path", "list", "string", True), ("path", "address", "string", True)},
+    "credential_definition": {("path", "provider_id", "string", True)},
+    "gtc_stake": {("path", "address", "string", True)},
+    "legacy_gtc_stake": {("path", "address", "string", True), ("path", "round_id", "integer", True)},
+    "contributor_statistics": {("query", "address", "string", True)},
+}
+BODIES = {
+    "embed_add_stamps": {"scorer_id", "stamps"},
+    "cache_add_stamps": {"provider", "stamp", "address"},
+    "cache_patch_stamps": {"provider", "stamp", "address"},
+    "cache_delete_stamps": {"provider", "address"},
+    "cache_calc_score": {"alternate_scorer_id"},
+    "check_bans": {"credentialSubject"},
+    "check_revocations": {"proof_values"},
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """As it is served: JSON, whose keys are texts."""
+    found: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema()))
+    return found
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = document()["paths"][operation.path][operation.method.lower()]
+    return found
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def kind(schema: dict[str, Any]) -> str:
+    return "|".join(inner["type"] for inner in schema["anyOf"]) if "anyOf" in schema else schema["type"]
+
+
+def test_it_is_the_twenty_and_nothing_else() -> None:
+    found = {
+        details["operationId"]: f"{method.upper()} {path}"
+        for path, methods in document()["paths"].items()
+        for method, details in methods.items()
+    }
+    assert found == {operation.id: f"{operation.method} {operation.path}" for operation in OPERATIONS}
+    assert document()["openapi"].startswith("3.")
+    assert api.urls_namespace == "scorer_fast"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_what_is_said_of_each(operation: Operation) -> None:
+    details = described(operation)
+    assert details["summary"] == operation.summary
+    assert details["description"].endswith(".")
+    assert details["tags"] == [operation.group]
+    parameters = {
+        (given["in"], given["name"], kind(given["schema"]), given["required"])
+        for given in details.get("parameters", [])
+    }
+    assert parameters == PARAMETERS.get(operation.id, set())
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_security(operation: Operation) -> None:
+    details = described(operation)
+    scheme = SECURITY.get(operation.id)
+    assert details.get("security") == ([{scheme: []}] if scheme else None)
+    assert ("401" in details["responses"]) is bool(scheme)
+    assert document()["components"]["securitySchemes"] == SCHEMES
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_bodies(operation: Operation) -> None:
+    body = described(operation).get("requestBody")
+    if operation.id not in BODIES:
+        assert body is None
+        return
+    assert body is not None
+    assert body["required"] is True
+    schema = resolved(body["content"]["application/json"]["schema"])
+    if schema.get("type") == "array":
+        schema = resolved(schema["items"])
+    assert set(schema["properties"]) == BODIES[operation.id]
+
+
+def statuses(operation: Operation) -> set[int]:
+    return {int(status) for status in described(operation)["responses"]}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_responses(operation: Operation) -> None:
+    assert {status for status in statuses(operation) if status < 300} == {GOOD_STATUS.get(operation.id, 200)}
+    assert {400, 422, 503} <= statuses(operation)
+    for details in described(operation)["responses"].values():
+        assert details["content"]["application/json"]["schema"]
+
+
+def test_every_problem_has_a_documented_status() -> None:
+    everywhere = set.union(*(statuses(operation) for operation in OPERATIONS))
+    assert {status for status, _ in PROBLEMS.values()} <= everywhere
+
+
+def validator(operation: Operation, status: int) -> Any:
+    responses = described(operation)["responses"]
+    assert str(status) in responses, f"{operation.id} answers an undocumented {status}"
+    schema = responses[str(status)]["content"]["application/json"]["schema"]
+    return jsonschema_rs.Draft202012Validator({**schema, "components": document()["components"]})
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.name.removesuffix(".json.gz"))
+def test_every_recorded_answer_is_as_the_document_says(file: Path) -> None:
+    checked = 0
+    for step in replay.read(file)["steps"]:
+        found = find(step["method"], step["path"].partition("?")[0])
+        assert found is not None
+        expected = step["expect"]
+        if expected["body"] == "<any>":
+            continue
+        validator(found[0], expected["status"]).validate(unmasked(expected["body"]))
+        checked += 1
+    assert checked or file.name.startswith(("cache_post_", "embed_add_", "v2_"))
+
+
+def unmasked(body: Any) -> Any:
+    """Masks of values that differ from run to run, put back as values of their kind."""
+    if isinstance(body, dict):
+        return {key: unmasked(value) for key, value in body.items()}
+    if isinstance(body, list):
+        return [unmasked(value) for value in body]
+    return 1 if body == "<new>" else body
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_a_live_answer_is_as_the_document_says(operation: Operation, one: Community) -> None:
+    rows.stamps(rows.OWNER, "Google")
+    rows.ruleset("Custom", {"all": 10**30})
+    response = good(operation.id).send()
+    validator(operation, response.status_code).validate(response.json())
+    assert response["Content-Type"].startswith("application/json")
+
+
+@pytest.mark.django_db
+def test_the_document_and_its_page_are_served() -> None:
+    served = Client().get("/scorer-fast/openapi.json")
+    assert (served.status_code, served.json()["info"]["title"]) == (200, "scorer_fast")
+    assert Client().get("/scorer-fast/docs").status_code == 200
