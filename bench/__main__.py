@@ -14,10 +14,22 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from bench import connections, database, endurance, growth, operations, pgbouncer, report, servers_compared, traffic
+from bench import (
+    connections,
+    database,
+    document,
+    endurance,
+    growth,
+    operations,
+    pgbouncer,
+    profile,
+    report,
+    servers_compared,
+    traffic,
+)
 from bench.load import Load
 
-PARTS = ("operations", "stamps", "servers", "connections", "cold", "memory", "addresses")
+PARTS = ("operations", "profile", "stamps", "servers", "connections", "cold", "memory", "addresses")
 FLAT = ("v2_score", "cache_get_score", "check_bans", "allow_list", "gtc_stake", "contributor_statistics")
 
 
@@ -44,6 +56,7 @@ def main() -> None:
         print(report.table(results), flush=True)
     with ExitStack() as stack:
         for part, measure in {
+            "profile": lambda: profile.measure(url),
             "stamps": lambda: growth.in_stamps(url, load, rounds=rounds),
             "servers": lambda: servers_compared.measure(url, load, rounds=rounds),
             "connections": lambda: connections.measure(
@@ -72,7 +85,8 @@ def main() -> None:
         if set(PARTS) <= set(parts) and names == traffic.OPERATIONS:
             report.charts(results)
             report.write(results)
-            print(f"\nWritten: {report.RESULTS.relative_to(database.ROOT)}, docs/img/*.svg ({results['took_s']} s)")
+            document.write(results)
+            print(f"\nWritten: bench/results.json, docs/benchmarks.md, docs/img/*.svg ({results['took_s']} s)")
 
 
 if __name__ == "__main__":

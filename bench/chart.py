@@ -39,7 +39,8 @@ def bars(title: str, note: str, rows: Sequence[Bar], *, unit: str = "") -> str:
     scale = (WIDTH - LEFT - RIGHT) / largest
     bottom = TOP + len(rows) * (BAR + GAP)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title)}">',
         f"<style>{STYLE}</style>",
         f'<text class="title" x="12" y="22">{escape(title)}</text>',
         f'<text class="note" x="12" y="40">{escape(note)}</text>',

@@ -268,7 +268,8 @@ LOOKUPS = (
       ON s.place = a.number % 100
     """,
     """
-    INSERT INTO cgrants_grantcontributionindex (round_num, amount, contribution_id, grant_id, profile_id, contributor_address)
+    INSERT INTO cgrants_grantcontributionindex (
+        round_num, amount, contribution_id, grant_id, profile_id, contributor_address)
     SELECT 1, 5, c.id, s.grant_id, s.contributor_profile_id, a.address
     FROM (SELECT id, subscription_id, row_number() OVER (ORDER BY id) - 1 AS place FROM cgrants_contribution) AS c
     JOIN cgrants_subscription AS s ON s.id = c.subscription_id

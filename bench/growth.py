@@ -88,7 +88,8 @@ FILL = (
     """,
     """
     INSERT INTO ceramic_cache_ceramiccache (
-        address, provider, stamp, created_at, updated_at, type, compose_db_save_status, compose_db_stream_id, proof_value)
+        address, provider, stamp, created_at, updated_at, type,
+        compose_db_save_status, compose_db_stream_id, proof_value)
     SELECT f.address, 'Provider0' || s, '{}', now(), now(), 1, 'pending', '', f.number || ':' || s
     FROM bench_filler AS f CROSS JOIN generate_series(1, %(each)s) AS s
     """,
@@ -155,7 +156,8 @@ FILL = (
     SELECT 'filler-' || f.number, f.address, '0xround1', 'project1', 1, '{}' FROM bench_filler AS f
     """,
     """
-    INSERT INTO cgrants_grantcontributionindex (round_num, amount, contribution_id, grant_id, profile_id, contributor_address)
+    INSERT INTO cgrants_grantcontributionindex (
+        round_num, amount, contribution_id, grant_id, profile_id, contributor_address)
     SELECT 1, 1, c.id, g.id, g.admin_profile_id, f.address
     FROM bench_filler AS f
     CROSS JOIN (SELECT id FROM cgrants_contribution ORDER BY id LIMIT 1) AS c
@@ -205,7 +207,7 @@ def in_addresses(url: str, load: Load, names: tuple[str, ...], *, rounds: int) -
             for side in ("few", "many")
             for name in (traffic.FLOOR, *names)
         ]
-        for cell, size, _ in cells:
+        for cell, _, _ in cells:
             for _ in range(2):
                 bench.measure(cell, Size(10, 600), keep=False)
         bench.rounds(cells, [], rounds)

@@ -37,7 +37,7 @@ class Size:
 
 @dataclass
 class Sample:
-    """One cell in one round. Milliseconds; CPU in ms a request, of the server's processes, the database's and the load generator's."""
+    """One cell in one round, in milliseconds; CPU in ms a request, of the server, the database and the generator."""
 
     p50: float
     p95: float

@@ -42,7 +42,8 @@ def machine() -> dict[str, Any]:
 def table(results: dict[str, Any]) -> str:
     """The operations beside the floor and the slow host."""
     head = (
-        f"{'operation':24} {'state':7} {'c':>1} {'p50 ms':>8} {'p95':>8} {'p99':>8} {'rps':>7} {'stmts':>5} {'cpu ms':>7} "
+        f"{'operation':24} {'state':7} {'c':>1} {'p50 ms':>8} {'p95':>8} {'p99':>8} {'rps':>7} {'stmts':>5} "
+        f"{'cpu ms':>7} "
         f"{'db cpu':>7} {'p50÷floor':>9} {'p50÷host':>8} {'rps×host':>8}"
     )
     lines = [head, "-" * len(head)]
@@ -65,7 +66,8 @@ def _line(name: str, state: str, c: str, made: dict[str, float], ratios: dict[st
 
     return (
         f"{name:24} {state:7} {c[1:]:>1} {made['p50_ms']:8.2f} {made['p95_ms']:8.2f} {made['p99_ms']:8.2f} "
-        f"{made['rps']:7.0f} {number(made.get('statements'), 'd'):>5} {made['cpu_ms']:7.2f} {made['database_cpu_ms']:7.2f} "
+        f"{made['rps']:7.0f} {number(made.get('statements'), 'd'):>5} "
+        f"{made['cpu_ms']:7.2f} {made['database_cpu_ms']:7.2f} "
         f"{number(ratios.get('p50_to_floor'), '.2f'):>9} {number(ratios.get('p50_to_baseline'), '.3f'):>8} "
         f"{number(ratios.get('rps_to_baseline'), '.1f'):>8}"
     )
@@ -91,7 +93,8 @@ def charts(results: dict[str, Any], folder: Path = IMAGES) -> None:
         Bar(
             name,
             ratios["steady"]["c1"]["p50_to_floor"],
-            f"{ratios['steady']['c1']['p50_to_floor']:.1f} ×, {results['operations'][name]['steady']['c1']['p50_ms']:.2f} ms",
+            f"{ratios['steady']['c1']['p50_to_floor']:.1f} ×, "
+            f"{results['operations'][name]['steady']['c1']['p50_ms']:.2f} ms",
             by_limit.get(name),
         )
         for name, ratios in results["ratios"].items()

@@ -31,7 +31,10 @@ class Kind:
     more: tuple[tuple[str, str], ...] = ()
 
 
-GTHREAD = f"gunicorn bench.wsgi --bind 127.0.0.1:{{port}} --worker-class gthread --workers 1 --threads {THREADS} --keep-alive 75"
+GTHREAD = (
+    "gunicorn bench.wsgi --bind 127.0.0.1:{port} --worker-class gthread "
+    f"--workers 1 --threads {THREADS} --keep-alive 75"
+)
 GUNICORN = Kind("gunicorn gthread", GTHREAD)
 HOST = Kind("slow host", GTHREAD, "bench.host_settings")
 INSTALLED = Kind("gunicorn gthread, in the host by its middleware", GTHREAD, "bench.installed_settings")
