@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -16,9 +17,11 @@ ADDRESS = "0x" + "aB" * 20
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJkaWQiOiJkaWQ6cGtoOngifQ.8iLAfKQwU3Ftb0JpAZll"
 API_KEY = "shaKEY01.Secret1aBSecret1aBSecret1aBSecret1aB"
 
+# No word of these tests themselves, which stand in what is kept without being secret.
+OWN_WORDS = Path(__file__).read_text() + Path(redact.__file__).read_text() + ADDRESS
 SECRETS = st.text(
     st.characters(codec="utf-8", min_codepoint=33, exclude_categories=["Z", "C"]), min_size=8, max_size=40
-)
+).filter(lambda secret: secret not in OWN_WORDS)
 NAMES = st.sampled_from(
     ["X-API-Key", "x-api-key", "X-Api-Key", "AUTHORIZATION", "Cookie", "X-Auth-Token", "Proxy-Authorization"]
 )
