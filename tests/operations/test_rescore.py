@@ -219,8 +219,8 @@ def test_a_row_that_the_driver_cannot_read_costs_its_own_address_alone(one: Comm
             [owners[2]],
         )
     row, steps = run()
-    assert counts(row) == (4, 3, 0, 1)
-    assert [step.done for step in steps] == [0, 1, 1, 1, 1]
+    assert counts(row) == (4, 3, 0, 1)  # psycopg 3 refuses to read such a time, psycopg2 reads another one
+    assert sum(step.done for step in steps) == 4
     assert RescoreFailure.objects.get().address == owners[2]
 
 
