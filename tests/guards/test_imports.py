@@ -1,6 +1,7 @@
 """Who may import whom: http → operations → {domain, sql}; the host's apps and the settings are nobody's."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,17 +134,9 @@ def test_the_fast_path_has_no_orm_and_no_loop_of_its_own() -> None:
     assert not found
 
 
-SQL_VERBS = (
-    "SELECT ",
-    "INSERT INTO ",
-    "UPDATE ",
-    "DELETE FROM ",
-    "WITH ",
-    "TRUNCATE ",
-    "CREATE ",
-    "ALTER ",
-    "DROP ",
-    "SHOW ",
+STATEMENT = re.compile(
+    r"(SELECT\b.+\bFROM \w|INSERT INTO \w+ ?\(|UPDATE \w+ (AS \w+ )?SET\b|DELETE FROM \w|WITH \w+ AS\b|TRUNCATE \w"
+    r"|SHOW \w+$|SET LOCAL\b|(CREATE|DROP|ALTER) (OR REPLACE )?(TABLE|FUNCTION|INDEX \w+ (ON|USING)|TRIGGER)\b)"
 )
 HOUSES = {"sql", "migrations"}
 
@@ -156,10 +149,9 @@ def test_sql_stands_in_sql_alone() -> None:
         tree = ast.parse((ROOT.parent / path).read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                lines = node.value.lstrip().splitlines() or [""]
-                first = next((line for line in lines if not line.strip().startswith("--")), "")
-                if first.strip().startswith(SQL_VERBS) or first.strip() in {"SELECT", "WITH"}:
-                    found.append(f"{path}:{node.lineno} {first.strip()[:60]}")
+                lines = [line for line in node.value.splitlines() if not line.strip().startswith("--")]
+                if STATEMENT.match(text := " ".join(" ".join(lines).split())):
+                    found.append(f"{path}:{node.lineno} {text[:60]}")
             if isinstance(node, ast.Attribute) and node.attr in {"cursor", "executemany"}:
                 found.append(f"{path}:{node.lineno} {ast.unparse(node)}")
     assert not found
