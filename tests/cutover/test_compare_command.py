@@ -8,15 +8,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
-from scorer_fast.cutover import curl
+from api.demo_issuer import Claim, sign_credentials
+from scorer_fast.cutover import curl, flags
 from scorer_fast.cutover.deliberate import RecordedRequest
 from scorer_fast.cutover.redact import REDACTED, Redactor
+from tests.host import world
 
 ADDRESS = "0x" + "a" * 40
 V2 = f"/v2/stamps/1/score/{ADDRESS}"
@@ -318,3 +323,62 @@ def test_a_secret_in_a_curl_line_is_a_variable() -> None:
         '-H "X-Api-Key: $X_API_KEY" -H "Authorization: $AUTHORIZATION" '
         """--data-raw 'no '"'"'json'"'"''"""
     )
+
+
+# ---- the host and the fast path as two servers
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def both_sides(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The slow host alone, and the slow host with every operation given to the fast path."""
+    for name, value in world.SETTINGS.items():
+        setattr(settings, name, value)
+    settings.ROOT_URLCONF = "tests.host.urls"
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "MODES": {"*": "fast"}}
+    flags.reset()
+    flags.current()
+    servers = []
+    for middleware in ([], ["scorer_fast.cutover.middleware.ScorerFastMiddleware"]):
+        settings.MIDDLEWARE = middleware
+        server = make_server("127.0.0.1", 0, WSGIHandler(), handler_class=Quiet)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+    host, fast = (f"http://127.0.0.1:{server.server_port}" for server in servers)
+    yield host, fast
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    flags.reset()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_host_and_the_fast_path_answer_the_same(both_sides: tuple[str, str], requests: Callable[..., str]) -> None:
+    world.make_community(world.make_account(), 1, {"Google": "21", "Github": 1.1}, in_program=True)
+    world.give([Claim(ADDRESS, "Google"), Claim(ADDRESS, "Github")])
+    (credential,) = sign_credentials([Claim(ADDRESS, "Ens")])
+    key, internal = {"X-API-Key": world.API_KEY}, {"Authorization": world.INTERNAL_TOKEN}
+    token = {"Authorization": f"Bearer {world.token(ADDRESS)}", "Content-Type": "application/json"}
+    subject = {"credentialSubject": {"hash": None, "provider": "Google", "id": f"did:pkh:eip155:1:{ADDRESS}"}}
+    lines: list[dict[str, Any]] = [
+        {"path": V2, "headers": key},
+        {"path": f"/internal/embed/score/1/{ADDRESS}"},
+        {"method": "POST", "path": "/ceramic-cache/stamps/bulk", "headers": token,
+         "json": [{"provider": "Ens", "stamp": credential}]},
+        {"path": f"/ceramic-cache/score/{ADDRESS}", "headers": token},
+        {"path": f"/ceramic-cache/stamp?address={ADDRESS}"},
+        {"path": "/ceramic-cache/weights"},
+        {"path": f"/v2/stamps/1/score/{ADDRESS}", "headers": {"X-API-Key": "no.key"}},
+        {"path": f"/internal/stake/gtc/{ADDRESS}", "headers": internal},
+        {"method": "POST", "path": "/internal/check-bans", "headers": internal, "json": [subject]},
+    ]  # fmt: skip
+    printed, failure = run(*both_sides, "--requests", requests(*map(json.dumps, lines)), "--json")
+    found = json.loads(printed)
+    assert failure is None, found
+    assert (found["requests"], found["different"], found["deliberate"]) == (9, 0, 1)
+    assert [result["control"] for result in found["results"]] == [200, 200, 201, 200, 200, 200, 401, 200, 500]
+    assert found["results"][-1]["deliberate"][0]["rule"] == "ban_of_null_hash"
