@@ -1,6 +1,6 @@
 """What each side took, as histograms that all processes add to.
 
-    record("v2_score", "fast", 0.0031, failed=False)      # in memory: under a microsecond, never raises
+    record("v2_score", "fast", 0.0031, failed=False)      # in memory: some microseconds, never raises
 
 A thread adds what a process has seen to the database every few seconds, off every request's path. A
 bucket holds durations that agree in two significant digits of microseconds, so histograms of any
