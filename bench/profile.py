@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from bench.database import ROOT
 from bench.server_environment import environment
 
-BATCH, BATCHES = 5, 80
+BATCH, BATCHES = 5, 40
 OWNERS = 20
 
 
