@@ -78,7 +78,7 @@ def sample(result: Result, cpu: float, database_cpu: float, concurrency: int) ->
         p99=quantile(ordered, 0.99),
         rps=wanted / result.seconds,
         cpu=cpu / wanted * 1000,
-        database_cpu=database_cpu / wanted * 1000,
+        database_cpu=max(database_cpu, 0.0) / wanted * 1000,  # a process that ended may be counted late
         load_cpu=result.cpu_seconds / wanted * 1000,
         requests=wanted,
     )
