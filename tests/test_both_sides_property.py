@@ -32,7 +32,11 @@ from tests.host.strategies import (
     with_unreadable_stamp,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.host.urls")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("tests.host.urls"),
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 SCORED = (
     "ceramic_cache_ceramiccache",

@@ -12,6 +12,7 @@ from ninja.errors import HttpError
 from ninja.security import HttpBearer
 
 from api.account.models import AccountAPIKey
+from tests.host.addresses import is_address
 
 
 def sha256(key: str) -> str:
@@ -58,7 +59,7 @@ def internal(request: HttpRequest) -> bool:
 
 
 class AccessToken(HttpBearer):
-    """The token's address, lower-cased. A token without `did` ends in a 500."""
+    """The token's address, lower-cased. A token without `did`, or whose address is none, ends in a 500."""
 
     def authenticate(self, request: HttpRequest, token: str) -> str:
         try:
@@ -67,7 +68,10 @@ class AccessToken(HttpBearer):
             raise HttpError(401, "Token is invalid or expired") from error
         if claims.get("token_type") != "access":
             raise HttpError(401, "Token has wrong type")
-        return claims["did"].split(":")[-1].lower()
+        address: str = claims["did"].split(":")[-1].lower()
+        if not is_address(address):
+            raise ValueError(f"the token's address is none: {address}")
+        return address
 
     def _signing_key(self) -> Any:
         return (getattr(settings, "NINJA_JWT", None) or {}).get("SIGNING_KEY") or settings.SECRET_KEY

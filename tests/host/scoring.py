@@ -23,6 +23,7 @@ PROOF_OPTIONS = '{"proofPurpose":"assertionMethod"}'
 FIVE_PLACES = Decimal("0.00001")
 DEFAULT_THRESHOLD = "20.00000"
 LINK_ATTEMPTS = 5
+LINKS_NOT_SAVED = "Failed to save HashScorerLinks"
 
 
 class ValidStamp(NamedTuple):
@@ -142,7 +143,7 @@ async def _deduplicated(
         except IntegrityError:
             continue
     else:
-        raise LinksNotSaved("Failed to save HashScorerLinks")
+        raise LinksNotSaved(LINKS_NOT_SAVED)
     for stamp in clashing:
         await Event.objects.acreate(
             action=Event.Action.LIFO_DEDUPLICATION,
@@ -189,6 +190,8 @@ async def _link(
             else:
                 link.address, link.expires_at = address, stamp.expires_at
                 updates.append(link)
+    if len({link.hash for link in claims + updates}) < len(claims) + len(updates):
+        raise LinksNotSaved(LINKS_NOT_SAVED)  # two stamps of the address share a nullifier
     claimed = {link.hash for link in claims}
     new = claims + [link for name, link in backfills.items() if name not in claimed]
     if new:
