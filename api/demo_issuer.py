@@ -196,7 +196,4 @@ def _types(mark: str) -> dict[str, list[dict[str, str]]]:
     }
     if mark == "nullifiers":
         types["NullifiersContext"] = {"@container": "string", "@type": "string"}
-    return {
-        name: [{"name": field, "type": kind} for field, kind in fields.items()]
-        for name, fields in types.items()
-    }
+    return {name: [{"name": field, "type": kind} for field, kind in fields.items()] for name, fields in types.items()}

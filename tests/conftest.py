@@ -1,12 +1,19 @@
 """Every test runs on a real PostgreSQL: settings.test starts an embedded one unless DATABASE_URL names
 another. TEST_DB_SUFFIX keeps the databases of two runs apart; pytest-xdist's workers add a suffix each."""
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.core.cache import caches
 from django.db import connections, transaction
 from django.test import TransactionTestCase
+
+# The same examples at every run, so that what was green stays green: `HYPOTHESIS=explore` looks for new ones.
+for name, is_derandomized in (("same", True), ("explore", False)):
+    hypothesis.settings.register_profile(name, derandomize=is_derandomized, deadline=None, database=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS", "same"))
 
 # Made once with the database, by its migrations.
 KEPT = frozenset({"auth_permission", "django_content_type", "django_migrations"})

@@ -126,9 +126,7 @@ class AccountAPIKeyAdmin(APIKeyModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PrefixChangeList
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> AccountAPIKey | None:
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> AccountAPIKey | None:
         return self.get_queryset(request).filter(prefix=object_id).first()
 
     def response_add(

@@ -263,14 +263,10 @@ class CustomCredentialRuleset(models.Model):
     class CredentialType(models.TextChoices):
         DEVEL = "DEVEL", "Developer list"
 
-    credential_type = models.CharField(
-        max_length=5, choices=CredentialType.choices, default=CredentialType.DEVEL
-    )
+    credential_type = models.CharField(max_length=5, choices=CredentialType.choices, default=CredentialType.DEVEL)
     definition = models.JSONField(help_text="Given out as it stands.")
     name = models.CharField(max_length=64)
-    provider_id = models.CharField(
-        max_length=256, unique=True, help_text="The provider that the credential will name."
-    )
+    provider_id = models.CharField(max_length=256, unique=True, help_text="The provider that the credential will name.")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.provider_id})"
@@ -282,13 +278,9 @@ class CustomCredential(models.Model):
     weight = models.DecimalField(max_digits=7, decimal_places=4, default=Decimal("0"))
     display_name = models.CharField(max_length=64)
     description = models.CharField(max_length=256, null=True, blank=True)
-    customization = models.ForeignKey(
-        Customization, on_delete=models.CASCADE, related_name="custom_credentials"
-    )
+    customization = models.ForeignKey(Customization, on_delete=models.CASCADE, related_name="custom_credentials")
     platform = models.ForeignKey(CustomPlatform, on_delete=models.PROTECT, related_name="custom_credentials")
-    ruleset = models.ForeignKey(
-        CustomCredentialRuleset, on_delete=models.PROTECT, related_name="custom_credentials"
-    )
+    ruleset = models.ForeignKey(CustomCredentialRuleset, on_delete=models.PROTECT, related_name="custom_credentials")
 
     def __str__(self) -> str:
         return f"{self.display_name}, weight {self.weight}"

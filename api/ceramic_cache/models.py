@@ -122,16 +122,12 @@ class Ban(models.Model):
     provider = models.CharField(max_length=256, blank=True, default="", db_index=True)
     hash = models.CharField(max_length=100, blank=True, default="", db_index=True)
     address = EthAddressField(max_length=42, blank=True, default="", db_index=True)
-    end_time = models.DateTimeField(
-        null=True, blank=True, db_index=True, help_text="Empty: the ban has no end."
-    )
+    end_time = models.DateTimeField(null=True, blank=True, db_index=True, help_text="Empty: the ban has no end.")
     reason = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     last_run_revoke_matching = models.DateTimeField(null=True, blank=True)
     type = models.CharField(max_length=20, choices=Type.choices)
-    ban_list = models.ForeignKey(
-        BanList, on_delete=models.SET_NULL, null=True, blank=True, related_name="bans"
-    )
+    ban_list = models.ForeignKey(BanList, on_delete=models.SET_NULL, null=True, blank=True, related_name="bans")
 
     def __str__(self) -> str:
         return f"Ban #{self.pk} ({self.type})"

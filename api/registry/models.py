@@ -9,9 +9,7 @@ from api.fields import EthAddressField
 class Passport(models.Model):
     """An address within a community."""
 
-    community = models.ForeignKey(
-        Community, on_delete=models.CASCADE, null=True, blank=True, related_name="passports"
-    )
+    community = models.ForeignKey(Community, on_delete=models.CASCADE, null=True, blank=True, related_name="passports")
     address = EthAddressField(max_length=100, null=True, blank=True, db_index=True)
     requires_calculation = models.BooleanField(null=True, blank=True)
 
@@ -27,9 +25,7 @@ class Stamp(models.Model):
 
     provider = models.CharField(max_length=256, default="", db_index=True)
     credential = models.JSONField(default=dict)
-    passport = models.ForeignKey(
-        Passport, on_delete=models.CASCADE, null=True, blank=True, related_name="stamps"
-    )
+    passport = models.ForeignKey(Passport, on_delete=models.CASCADE, null=True, blank=True, related_name="stamps")
 
     def __str__(self) -> str:
         return f"Stamp #{self.pk} {self.provider}"
@@ -48,9 +44,7 @@ class Score(models.Model):
     passport = models.OneToOneField(Passport, on_delete=models.CASCADE, related_name="score")
     error = models.TextField(null=True, blank=True)
     last_score_timestamp = models.DateTimeField(null=True, blank=True, db_index=True)
-    status = models.CharField(
-        max_length=20, choices=Status.choices, null=True, blank=True, default=None, db_index=True
-    )
+    status = models.CharField(max_length=20, choices=Status.choices, null=True, blank=True, default=None, db_index=True)
     evidence = models.JSONField(null=True, blank=True)
     stamp_scores = models.JSONField(null=True, blank=True)
     expiration_date = models.DateTimeField(null=True, blank=True, db_index=True)
@@ -72,15 +66,11 @@ class Event(models.Model):
     address = EthAddressField(max_length=42, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     data = models.JSONField()
-    community = models.ForeignKey(
-        Community, on_delete=models.SET_NULL, null=True, blank=True, related_name="events"
-    )
+    community = models.ForeignKey(Community, on_delete=models.SET_NULL, null=True, blank=True, related_name="events")
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["action", "address", "community", "created_at"], name="registry_event_by_address"
-            ),
+            models.Index(fields=["action", "address", "community", "created_at"], name="registry_event_by_address"),
         ]
 
     def __str__(self) -> str:
@@ -159,9 +149,7 @@ class HumanPoints(models.Model):
     action = models.CharField(max_length=3, choices=HumanPointsAction.choices, db_index=True)
     timestamp = models.DateTimeField(auto_now_add=True)
     tx_hash = models.CharField(max_length=100, blank=True, default="")
-    chain_id = models.IntegerField(
-        default=0, db_index=True, help_text="Chain the action took place on; 0: none."
-    )
+    chain_id = models.IntegerField(default=0, db_index=True, help_text="Chain the action took place on; 0: none.")
     provider = models.CharField(max_length=100, blank=True, default="", db_index=True)
 
     class Meta:
@@ -217,9 +205,7 @@ class HumanPointsCommunityQualifiedUsers(models.Model):
     class Meta:
         verbose_name = "human points qualified user"
         constraints = [
-            models.UniqueConstraint(
-                fields=["address", "community"], name="registry_hpcqu_once_per_community"
-            ),
+            models.UniqueConstraint(fields=["address", "community"], name="registry_hpcqu_once_per_community"),
         ]
         # The host has this index twice, from the column and from here.
         indexes = [models.Index(fields=["address"], name="registry_hpcqu_address")]
@@ -270,9 +256,7 @@ class WeightConfigurationItem(models.Model):
 
     provider = models.CharField(max_length=100)
     weight = models.FloatField()
-    weight_configuration = models.ForeignKey(
-        WeightConfiguration, on_delete=models.CASCADE, related_name="items"
-    )
+    weight_configuration = models.ForeignKey(WeightConfiguration, on_delete=models.CASCADE, related_name="items")
     stamp_metadata = models.ForeignKey(
         StampMetadata, on_delete=models.SET_NULL, null=True, blank=True, related_name="weights"
     )

@@ -76,8 +76,7 @@ def read_schema(cursor: CursorWrapper) -> Schema:
     for row in cursor.fetchall():
         table, primary, unique, immediate, method, predicate, covering, keys, classes, options = row
         described = [
-            key if option == 0 else f"{key} option {option}"
-            for key, option in zip(keys, options, strict=True)
+            key if option == 0 else f"{key} option {option}" for key, option in zip(keys, options, strict=True)
         ]
         if any(name.endswith("_pattern_ops") for name in classes):
             described.append("pattern_ops")
@@ -110,16 +109,12 @@ def list_differences(expected: Schema, actual: Schema) -> list[str]:
             continue
         differences += [f"{table}: {line}" for line in _list_column_differences(wanted, found)]
         if wanted["primary_key"] != found["primary_key"]:
-            differences.append(
-                f"{table}: primary key: expected {wanted['primary_key']}, found {found['primary_key']}"
-            )
+            differences.append(f"{table}: primary key: expected {wanted['primary_key']}, found {found['primary_key']}")
         for kind in ("foreign_keys", "unique", "indexes"):
             want = Counter(map(_describe, wanted[kind]))
             have = Counter(map(_describe, found[kind]))
             differences += [f"{table}: {kind}: missing {item}" for item in sorted((want - have).elements())]
-            differences += [
-                f"{table}: {kind}: unexpected {item}" for item in sorted((have - want).elements())
-            ]
+            differences += [f"{table}: {kind}: unexpected {item}" for item in sorted((have - want).elements())]
     return differences
 
 

@@ -136,14 +136,10 @@ def rows(account: Account, community: Community) -> dict[type[Model], Model]:
     AllowList.objects.create(weight=Decimal("1"), address_list=address_list, customization=customization)
     platform = CustomPlatform.objects.create(name="platform")
     ruleset = CustomCredentialRuleset.objects.create(name="r", provider_id="DeveloperList#r", definition={})
-    CustomCredential.objects.create(
-        display_name="c", customization=customization, platform=platform, ruleset=ruleset
-    )
+    CustomCredential.objects.create(display_name="c", customization=customization, platform=platform, ruleset=ruleset)
     stamp = CeramicCache.objects.create(address=ADDRESS, provider="Google", proof_value="proof")
     revocation_list = RevocationList.objects.create(name="revoked")
-    revocation = Revocation.objects.create(
-        proof_value="proof", ceramic_cache=stamp, revocation_list=revocation_list
-    )
+    revocation = Revocation.objects.create(proof_value="proof", ceramic_cache=stamp, revocation_list=revocation_list)
     ban_list = BanList.objects.create(name="banned")
     profile = Profile.objects.create(handle="giver")
     grant = Grant.objects.create(admin_profile=profile)
@@ -381,10 +377,7 @@ def test_addresses_are_stored_in_lower_case(browser: Client) -> None:
     assert member.address == OTHER
     AddressListMember.objects.bulk_create([AddressListMember(list=chosen, address=ADDRESS.replace("b", "B"))])
     assert set(chosen.members.values_list("address", flat=True)) == {ADDRESS, OTHER}
-    assert (
-        browser.get(page(Ban, "changelist"), {"q": ADDRESS.replace("ab", "AB")}).context["cl"].result_count
-        == 1
-    )
+    assert browser.get(page(Ban, "changelist"), {"q": ADDRESS.replace("ab", "AB")}).context["cl"].result_count == 1
 
 
 @pytest.mark.parametrize(
@@ -422,9 +415,7 @@ def test_weights_are_edited_one_a_line_and_kept_as_written(browser: Client, comm
     assert WeightedScorer.objects.create().type == "WEIGHTED"
 
 
-def test_a_community_is_marked_deleted_and_its_name_is_free_again(
-    browser: Client, community: Community
-) -> None:
+def test_a_community_is_marked_deleted_and_its_name_is_free_again(browser: Client, community: Community) -> None:
     form = {"name": "Friends", "account": community.account_id, "scorer": community.scorer_id, "rule": "LIFO"}
     taken = browser.post(page(Community, "add"), form)
     assert taken.status_code == 200
@@ -450,9 +441,7 @@ def test_a_community_is_marked_deleted_and_its_name_is_free_again(
         ("account", {"address": "0x12"}, {"address"}),
     ],
 )
-def test_a_ban_names_what_its_type_needs(
-    kind: str, fields: dict[str, str], wrong: set[str], browser: Client
-) -> None:
+def test_a_ban_names_what_its_type_needs(kind: str, fields: dict[str, str], wrong: set[str], browser: Client) -> None:
     answer = browser.post(page(Ban, "add"), {"type": kind, **fields})
     if wrong:
         assert set(answer.context["adminform"].form.errors) == wrong
@@ -481,9 +470,7 @@ def test_a_revocation_bears_the_proof_of_its_stamp(browser: Client) -> None:
     assert Revocation.objects.get().proof_value == "the proof"
 
 
-def test_customization_with_its_weights_is_edited_on_one_page(
-    browser: Client, rows: dict[type[Model], Model]
-) -> None:
+def test_customization_with_its_weights_is_edited_on_one_page(browser: Client, rows: dict[type[Model], Model]) -> None:
     customization = rows[Customization]
     form = browser.get(page(Customization, "change", customization.pk)).context["adminform"].form
     data = {name: value for name, value in form.initial.items() if value is not None and value is not False}

@@ -18,9 +18,7 @@ def errors(credential: dict[str, Any]) -> list[str]:
     """What didkit has against it."""
 
     async def verify() -> str:
-        text: str = await didkit.verify_credential(
-            json.dumps(credential), '{"proofPurpose":"assertionMethod"}'
-        )
+        text: str = await didkit.verify_credential(json.dumps(credential), '{"proofPurpose":"assertionMethod"}')
         return text
 
     result = asyncio.run_coroutine_threadsafe(verify(), demo_issuer._loop()).result()

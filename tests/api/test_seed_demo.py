@@ -111,8 +111,7 @@ def test_the_people_score_as_they_are_introduced() -> None:
     seed()
     client = Client(headers={"X-API-Key": API_KEY})
     losing, passing, below, older = (
-        client.get(f"/v2/stamps/1/score/{person.address}").json()
-        for person in (LOSING, PASSING, BELOW, OLDER)
+        client.get(f"/v2/stamps/1/score/{person.address}").json() for person in (LOSING, PASSING, BELOW, OLDER)
     )
     assert [answer["score"] for answer in (losing, passing, below, older)] == [
         "3.53200",

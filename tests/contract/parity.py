@@ -16,9 +16,7 @@ def make_database() -> None:
     from django.db import connection
 
     suffix = os.environ.get("TEST_DB_SUFFIX", "")
-    connection.settings_dict["TEST"]["NAME"] = (
-        f"parity_scorer_fast_{suffix}" if suffix else "parity_scorer_fast"
-    )
+    connection.settings_dict["TEST"]["NAME"] = f"parity_scorer_fast_{suffix}" if suffix else "parity_scorer_fast"
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
 
 

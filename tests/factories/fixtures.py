@@ -14,6 +14,7 @@ def host_settings(settings: Settings) -> Settings:
     """The settings that ``tests.host.world`` describes; nothing remembered by an earlier test."""
     for name, value in world.SETTINGS.items():
         setattr(settings, name, value)
+    settings.PASSWORD_HASHERS = ["tests.factories.rows.QuickPBKDF2"]
     weights.forget()
     return settings
 

@@ -1,4 +1,3 @@
-from tests.factories import properties
 from tests.factories.fixtures import host_settings, one
 
-__all__ = ["host_settings", "one", "properties"]
+__all__ = ["host_settings", "one"]

@@ -15,9 +15,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("address", api.fields.EthAddressField(blank=True, db_index=True, max_length=100, null=True)),
                 ("provider", models.CharField(db_index=True, default="", max_length=256)),
@@ -45,18 +43,14 @@ class Migration(migrations.Migration):
                 ("proof_value", models.CharField(db_index=True, max_length=256)),
                 (
                     "source_app",
-                    models.IntegerField(
-                        blank=True, choices=[(1, "Passport"), (2, "Embed")], db_index=True, null=True
-                    ),
+                    models.IntegerField(blank=True, choices=[(1, "Passport"), (2, "Embed")], db_index=True, null=True),
                 ),
                 ("source_scorer_id", models.BigIntegerField(blank=True, db_index=True, null=True)),
             ],
             options={
                 "verbose_name": "stamp",
                 "unique_together": {("type", "address", "provider", "deleted_at")},
-                "indexes": [
-                    models.Index(fields=["address", "deleted_at", "id"], name="ceramic_cache_address_live")
-                ],
+                "indexes": [models.Index(fields=["address", "deleted_at", "id"], name="ceramic_cache_address_live")],
                 "constraints": [
                     models.UniqueConstraint(
                         condition=models.Q(("deleted_at__isnull", True)),
@@ -76,9 +70,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(blank=True, db_index=True, max_length=256, null=True)),
                 ("description", models.TextField(blank=True, null=True)),
@@ -98,9 +90,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("proof_value", models.CharField(db_index=True, max_length=256)),
                 (
@@ -128,9 +118,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(blank=True, db_index=True, max_length=256, null=True)),
                 ("description", models.TextField(blank=True, null=True)),
@@ -150,18 +138,14 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("provider", models.CharField(blank=True, db_index=True, default="", max_length=256)),
                 ("hash", models.CharField(blank=True, db_index=True, default="", max_length=100)),
                 ("address", api.fields.EthAddressField(blank=True, db_index=True, default="", max_length=42)),
                 (
                     "end_time",
-                    models.DateTimeField(
-                        blank=True, db_index=True, help_text="Empty: the ban has no end.", null=True
-                    ),
+                    models.DateTimeField(blank=True, db_index=True, help_text="Empty: the ban has no end.", null=True),
                 ),
                 ("reason", models.TextField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True, db_index=True)),

@@ -17,9 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("handle", models.CharField(max_length=255, unique=True)),
                 ("data", models.JSONField(default=dict)),
@@ -32,9 +30,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("hidden", models.BooleanField(db_index=True, default=False)),
                 ("active", models.BooleanField(db_index=True, default=True)),
@@ -55,9 +51,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("data", models.JSONField(default=dict)),
                 (
@@ -86,9 +80,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("data", models.JSONField(default=dict)),
                 (
@@ -111,16 +103,12 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("round_num", models.IntegerField(blank=True, null=True)),
                 (
                     "amount",
-                    models.DecimalField(
-                        db_index=True, decimal_places=18, default=Decimal("0"), max_digits=64
-                    ),
+                    models.DecimalField(db_index=True, decimal_places=18, default=Decimal("0"), max_digits=64),
                 ),
                 (
                     "contribution",
@@ -162,9 +150,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("ext_id", models.CharField(max_length=66, unique=True)),
                 ("contributor", api.fields.EthAddressField(db_index=True, max_length=100)),
@@ -172,9 +158,7 @@ class Migration(migrations.Migration):
                 ("project", models.CharField(db_index=True, max_length=100)),
                 (
                     "amount",
-                    models.DecimalField(
-                        db_index=True, decimal_places=18, default=Decimal("0"), max_digits=64
-                    ),
+                    models.DecimalField(db_index=True, decimal_places=18, default=Decimal("0"), max_digits=64),
                 ),
                 ("data", models.JSONField(default=dict)),
             ],
@@ -187,9 +171,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("address", api.fields.EthAddressField(blank=True, db_index=True, max_length=100, null=True)),
                 ("score_when_squelched", models.DecimalField(decimal_places=18, max_digits=64)),
@@ -205,9 +187,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("round_number", models.CharField(max_length=100)),
                 ("round_eth_address", api.fields.EthAddressField(db_index=True, max_length=100)),

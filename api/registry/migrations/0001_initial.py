@@ -17,9 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "community",
@@ -43,9 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("provider", models.CharField(db_index=True, default="", max_length=256)),
                 ("credential", models.JSONField(default=dict)),
@@ -66,9 +62,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("score", models.DecimalField(blank=True, decimal_places=9, max_digits=18, null=True)),
                 (
@@ -108,9 +102,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "action",
@@ -151,9 +143,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("hash", models.CharField(db_index=True, max_length=100)),
                 ("address", api.fields.EthAddressField(db_index=True, max_length=42)),
@@ -176,15 +166,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "event_type",
-                    models.CharField(
-                        choices=[("SelfStake", "Self stake"), ("Xstake", "Cross stake")], max_length=15
-                    ),
+                    models.CharField(choices=[("SelfStake", "Self stake"), ("Xstake", "Cross stake")], max_length=15),
                 ),
                 ("round_id", models.IntegerField(db_index=True)),
                 ("staker", api.fields.EthAddressField(db_index=True, max_length=42)),
@@ -197,9 +183,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "GTC stake event",
                 "indexes": [
-                    models.Index(
-                        fields=["round_id", "address", "staker"], name="registry_gtc_round_addr_staker"
-                    ),
+                    models.Index(fields=["round_id", "address", "staker"], name="registry_gtc_round_addr_staker"),
                     models.Index(fields=["round_id", "staker"], name="registry_gtc_round_staker"),
                 ],
             },
@@ -209,9 +193,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("address", api.fields.EthAddressField(db_index=True, max_length=42)),
                 (
@@ -245,9 +227,7 @@ class Migration(migrations.Migration):
                 ("tx_hash", models.CharField(blank=True, default="", max_length=100)),
                 (
                     "chain_id",
-                    models.IntegerField(
-                        db_index=True, default=0, help_text="Chain the action took place on; 0: none."
-                    ),
+                    models.IntegerField(db_index=True, default=0, help_text="Chain the action took place on; 0: none."),
                 ),
                 ("provider", models.CharField(blank=True, db_index=True, default="", max_length=100)),
             ],
@@ -270,9 +250,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "action",
@@ -321,9 +299,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("address", api.fields.EthAddressField(db_index=True, max_length=42)),
                 (
@@ -339,9 +315,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "human points qualified user",
                 "indexes": [models.Index(fields=["address"], name="registry_hpcqu_address")],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("address", "community"), name="registry_hpcqu_once_per_community"
-                    )
+                    models.UniqueConstraint(fields=("address", "community"), name="registry_hpcqu_once_per_community")
                 ],
             },
         ),
@@ -350,9 +324,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("provider", models.CharField(max_length=100, unique=True)),
                 ("is_beta", models.BooleanField(default=False)),
@@ -366,9 +338,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("version", models.CharField(max_length=50, unique=True)),
                 ("active", models.BooleanField(default=False)),
@@ -401,9 +371,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("provider", models.CharField(max_length=100)),
                 ("weight", models.FloatField()),

@@ -1,3 +1,0 @@
-from tests.factories import properties
-
-__all__ = ["properties"]
