@@ -57,7 +57,7 @@ OWN = {
 }
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
 EXAMPLES = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     phases=[phase for phase in Phase if phase != Phase.explain],  # it traces every line of both sides
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
