@@ -171,7 +171,13 @@ class _Recorder:
             for name, amount in counts.items():
                 self.counts[name] = self.counts.get(name, 0) + amount
 
+    def forget(self) -> None:
+        """Drop what was seen and not flushed."""
+        with self.lock:
+            self.figures, self.counts = {}, {}
+
     def end(self, seconds: float = 2.0) -> None:
+        """End the thread, once it has flushed what is left."""
         self._ending = True
         self._wake.set()
         if self._thread is not None:
@@ -230,6 +236,7 @@ def flush_if_due() -> None:
 def reset() -> None:
     """Forget what this process has seen and not flushed, as after a fork."""
     global _recorder
+    _recorder.forget()
     _recorder.end()
     _recorder = _Recorder()
 

@@ -206,6 +206,19 @@ def test_a_thread_flushes_and_gives_its_connection_back(settings: Settings) -> N
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_is_forgotten_is_not_flushed_on_the_way(settings: Settings) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 60}
+    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.count("v2_score", "matched")
+    thread = figures._recorder._thread
+    assert thread is not None
+    figures.reset()
+    assert not thread.is_alive()
+    assert not HistogramBucket.objects.exists()
+    assert not ShadowCount.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_thread_outlives_a_database_that_is_away(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -299,7 +299,7 @@ async def ask_async(path: str) -> Any:
 
 @pytest.mark.django_db
 def test_flags_can_be_looked_at_in_line_under_asgi_too(fast_path: Put, installed: Settings) -> None:
-    installed.SCORER_FAST = {"FLAGS_INLINE": True}
+    installed.SCORER_FAST = {**installed.SCORER_FAST, "FLAGS_INLINE": True}
     flags.set_mode("v2_score", "fast", None, "a test", "test")
     response = ask_async(SCORE)
     assert response.headers[HEADER] == "fast"
@@ -317,7 +317,7 @@ def test_inside_a_callers_transaction_the_fast_path_sees_what_is_not_committed(
         return JsonResponse({"rows": rows, "transaction": connection.in_atomic_block})
 
     fast_path(count)
-    installed.SCORER_FAST = {"FLAGS_INLINE": True}
+    installed.SCORER_FAST = {**installed.SCORER_FAST, "FLAGS_INLINE": True}
     flags.set_mode("v2_score", "fast", None, "never committed", "test")
     for response in (Client().get(SCORE), ask_async(SCORE)):
         assert json.loads(response.content) == {"rows": 1, "transaction": True}
