@@ -16,13 +16,14 @@ SUBJECT_PREFIX = "did:pkh:eip155:1:"
 class Stamp(NamedTuple):
     """One live (or just posted) stamp: the row, and the credential's fields that decide, as JSON gave them.
 
-    ``key`` is the cache row's id; a posted stamp has a negative one, -1 for the first.
+    ``key`` is the cache row's id; a posted stamp has a negative one, -1 for the first. ``version`` is which version
+    of the row was read (``id,xmin,ctid``), None for a posted stamp.
     ``text`` is the credential as PostgreSQL writes it, or None where nobody asked for it.
     """
 
     key: int
     provider: str
-    updated_at: datetime | None
+    version: str | None
     digest: str
     remembered: bool
     text: str | None

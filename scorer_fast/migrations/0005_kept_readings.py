@@ -12,9 +12,17 @@ class Migration(migrations.Migration):
             name="KeptReading",
             fields=[
                 ("passport_id", models.BigIntegerField(primary_key=True, serialize=False)),
-                ("versions", models.TextField()),
+                ("verifier", models.TextField()),
+                ("live_versions", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
                 ("stamps", models.TextField()),
-                ("stored_stamps", models.TextField(null=True)),
+                (
+                    "stored_versions",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None),
+                ),
+                (
+                    "stored_keys",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
+                ),
                 ("nullifiers", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
                 ("digests", django.contrib.postgres.fields.ArrayField(base_field=models.BinaryField(), size=None)),
                 ("kept_at", models.DateTimeField(db_index=True)),

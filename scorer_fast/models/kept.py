@@ -3,17 +3,21 @@ from django.db import models
 
 
 class KeptReading(models.Model):
-    """What scoring read of a passport's stamps, while not one of their rows has been written again.
+    """What scoring read of a passport's stamps: facts about versions of rows, true for as long as the rows stay so.
 
-    Decoding twenty credentials is most of a scoring read. ``versions`` names the verifier and the exact row
-    versions the reading is of; any other version, and it is read anew. Whether a signature is good is not kept
-    here: ``digests`` must all still be in the table of verified credentials. All of it may be deleted.
+    Decoding twenty credentials is most of a scoring read. ``stamps`` are the readings of the rows of the cache that
+    ``live_versions`` names (``id,xmin,ctid``); of the rows that ``stored_versions`` names, ``stored_keys`` are the
+    ids of their equals in the cache. A row that has been written again has another version, and is read anew.
+    Whether a signature is good is not kept here: ``digests`` must all still be in the table of verified credentials.
+    All of it may be deleted.
     """
 
     passport_id = models.BigIntegerField(primary_key=True)
-    versions = models.TextField()
+    verifier = models.TextField()
+    live_versions = ArrayField(models.TextField())
     stamps = models.TextField()
-    stored_stamps = models.TextField(null=True)
+    stored_versions = ArrayField(models.TextField())
+    stored_keys = ArrayField(models.BigIntegerField())
     nullifiers = ArrayField(models.TextField())
     digests = ArrayField(models.BinaryField())
     kept_at = models.DateTimeField(db_index=True)

@@ -62,10 +62,10 @@ def cache_patch_stamps(address: str, entries: Sequence[Entry]) -> Scored:
 def cache_delete_stamps(address: str, providers: Sequence[str]) -> Scored:
     """Remove the address's stamps of the named providers, and score; Refused when there was none."""
     payloads.check_size(providers)
-    named = set(providers)
+    named = sorted(set(providers))
 
     def some_are_there(row: ScoringRow) -> None:
-        if not any(stamp.provider in named for stamp in row.live):
+        if not row.is_replacing:
             raise Refused(Problem.NO_STAMP_TO_DELETE)
 
     return score_address(
@@ -73,8 +73,8 @@ def cache_delete_stamps(address: str, providers: Sequence[str]) -> Scored:
         CommunityKey(_configured_scorer()),
         missing=MISSING,
         with_stamps=True,
-        change=Change(sorted(named)),
-        posted=payloads.posted([], sorted(named)),
+        change=Change(named),
+        posted=payloads.posted([], named),
         require=some_are_there,
     )
 

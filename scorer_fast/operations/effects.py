@@ -15,7 +15,7 @@ from .plan import Plan
 from .verifier import VERIFIER
 
 
-def show(plan: Plan, deciding: context.Deciding) -> dict[int, int]:
+def show(plan: Plan, deciding: context.Deciding) -> None:
     """Hand the plan's rows to the rehearsal instead of writing them; posted stamps get no ids."""
     row = plan.row
     touched = sorted({h for stamp in plan.dedup.counting for h in stamp.nullifiers}
@@ -33,7 +33,6 @@ def show(plan: Plan, deciding: context.Deciding) -> dict[int, int]:
             since=deciding.started,
         ),
     )
-    return {}
 
 
 def expected_rows(plan: Plan) -> dict[str, list[dict[str, Any]]]:

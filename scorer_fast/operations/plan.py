@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import orjson
+
 from ..domain import credentials, dedup, points, score
 from ..domain.weights import Weights
 from ..sql.scoring import ScoringRow
@@ -24,6 +26,12 @@ class Change(NamedTuple):
 
     def __bool__(self) -> bool:
         return bool(self.deleted_providers or self.stamps)
+
+    def rows(self) -> str:
+        """The stamps to store, as JSON."""
+        return orjson.dumps(
+            [stamp._asdict() | {"stamp": orjson.Fragment(stamp.stamp)} for stamp in self.stamps]
+        ).decode()
 
 
 NO_CHANGE = Change()

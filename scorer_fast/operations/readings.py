@@ -1,30 +1,64 @@
-"""Keeping what was read of an address, so that the next scoring of the same stamps decodes none of them."""
+"""What a scoring has read, as it is kept for the next one: facts about versions of rows, which stay true."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Collection
+from typing import Any
 
-from django.db import DatabaseError
+import orjson
 
 from ..conf import conf
-from ..sql.kept import upsert_kept
+from ..sql.kept import Reading
+from ..sql.scoring import Written
 from .plan import Plan
+from .verifier import VERIFIER
 
-logger = logging.getLogger("scorer_fast")
 
+def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -> Reading | None:
+    """The reading that ``plan`` was decided on, with what was ``written`` on top; None where nothing of it is news.
 
-def keep(alias: str, plan: Plan) -> None:
-    """Keep the reading ``plan`` was decided on, where all its signatures were remembered; in autocommit only.
-
-    Written after the score and apart from it: that it fails costs the next request a longer read, nothing else.
+    ``verified``: digests (hex) that are remembered by now and were not when it was read.
     """
     row = plan.row
-    if row.to_keep is None or row.passport_id is None or conf.keep_readings_days <= 0:
-        return
-    digests = [stamp.digest for stamp in row.stamps if stamp.remembered]
-    if len(digests) < len(plan.dedup.counting) + len(plan.dedup.clashes):
-        return  # something was verified just now: the next reading will say so, and be kept
+    passport_id = row.passport_id if written is None else written.passport_id
+    if passport_id is None or conf.keep_readings_days <= 0:
+        return None
+    if row.is_kept and (written is None or not (written.ids or written.copies)):
+        return None
+    new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
+    versions: list[str] = []
+    stamps: list[tuple[Any, ...]] = []
+    nullifiers: set[str] = set()
+    digests: list[str] = []
+    for stamp in row.stamps:
+        key, version = new.get(stamp.key, (stamp.key, stamp.version))
+        if version is None:  # posted, and not stored
+            continue
+        remembered = stamp.remembered or stamp.digest in verified
+        if remembered:
+            digests.append(stamp.digest)
+        text = None if remembered else stamp.text
+        versions.append(version)
+        stamps.append(tuple(stamp._replace(key=key, version=version, remembered=remembered, text=text)))
+        listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
+        nullifiers |= {name for name in (stamp.hash, *listed) if isinstance(name, str)}
+    gone = set(plan.gone_stamp_ids)
+    equals = [] if written is None else list(written.copies)
+    for stored in row.stored_stamps:
+        if stored.same_as is not None and stored.id not in gone:
+            key = new[stored.same_as][0] if stored.same_as in new else stored.same_as
+            equals.append((stored.version, key))
     try:
-        upsert_kept(alias, row.passport_id, row.to_keep, digests, plan.now)
-    except DatabaseError:
-        logger.warning("a reading could not be kept", exc_info=True)
+        written_down = orjson.dumps(stamps).decode()
+    except TypeError:  # a number beyond 64 bits in one of them
+        return None
+    return Reading(
+        passport_id,
+        VERIFIER,
+        versions,
+        written_down,
+        [version for version, _ in equals],
+        [key for _, key in equals],
+        sorted(nullifiers),
+        sorted(set(digests)),
+    )

@@ -26,18 +26,17 @@ from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
 from ..domain.weights import Weights
 from ..errors import Changed, Problem, Refused, VerifierDown
-from ..sql import links, points
 from ..sql import rescore as sql
 from ..sql import rescore_runs as runs
 from ..sql.communities import BIGINT, CommunityKey
 from ..sql.connection import is_contention, is_lost
 from ..sql.rescore import AddressRow, AwardWrite, CommunityRow, MovedLink, ScoreOfPassport, StoredEvidence
 from ..sql.rescore_runs import BatchRow, FailureRow, RunRow
-from ..sql.scores import Seen
-from ..sql.scoring import ScoringRow
+from ..sql.scoring import ScoringRow, Seen
 from ..telemetry import count
 from . import signatures
 from .plan import Plan, Rules, decide
+from .readings import reading_of
 from .scoring import log_unreadable, rules, score_address
 from .verifier import VERIFIER
 
@@ -188,7 +187,7 @@ class Outcome:
     unchanged: int = 0
     failures: list[FailureRow] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
-    checked: tuple[signatures.Checked, ...] = ()
+    checked: signatures.Checked = signatures.NOTHING_CHECKED
     plans: list[Plan] = field(default_factory=list)
 
     def step(self) -> Step:
@@ -227,10 +226,9 @@ class Worker:
                 failure.error,
                 extra={"address": failure.address, "scorer_id": self.run.community_id},
             )
-        now = datetime.now(UTC)
-        for checked in outcome.checked:
-            signatures.keep(checked, now)
-        _keep_readings(self.alias, outcome.plans, now)
+        verified = {stamp.digest for stamp in outcome.checked.new}
+        readings = [reading for plan in outcome.plans if (reading := reading_of(plan, None, verified)) is not None]
+        signatures.keep(outcome.checked, datetime.now(UTC), readings)
         if not outcome.step().done:
             _pause()
         return outcome.step()
@@ -337,26 +335,7 @@ class Worker:
         if plan.row.passport_id is None:
             return False
         found = sql.get_stored_evidence(self.alias, plan.row.passport_id)
-        return found is not None and found[0] == plan.row.last_score_timestamp and is_unchanged(plan, found[1])
-
-
-def _keep_readings(alias: str, plans: Iterable[Plan], now: datetime) -> None:
-    """Keep, for the next scoring, readings whose signatures were all remembered and whose stamps stay as read."""
-    found = []
-    for plan in plans:
-        row = plan.row
-        if row.to_keep is None or row.passport_id is None or not plan.touches_only_the_score:
-            continue
-        digests = [stamp.digest for stamp in row.stamps if stamp.remembered]
-        if len(digests) >= len(plan.dedup.counting) + len(plan.dedup.clashes):
-            found.append((row.passport_id, row.to_keep, digests))
-    if not found or conf.keep_readings_days <= 0:
-        return
-    try:
-        with transaction.atomic(using=alias):
-            sql.upsert_kept(alias, found, now)
-    except DatabaseError:
-        logger.warning("readings could not be kept", exc_info=True)
+        return found is not None and found[0] == plan.row.seen.last_score_timestamp and is_unchanged(plan, found[1])
 
 
 def _said(error: Exception) -> str:
@@ -410,22 +389,22 @@ def read_members(
     return members, failures
 
 
-def _check_signatures(members: Sequence[Member], sampled: frozenset[int]) -> tuple[signatures.Checked, ...]:
+def _check_signatures(members: Sequence[Member], sampled: frozenset[int]) -> signatures.Checked:
     """Fill in the members' signed stamps: one question to didkit, and one more for a sample."""
     asked = (
         ([m for m in members if m.passport_id not in sampled], False),
         ([m for m in members if m.passport_id in sampled], True),
     )
-    checks = []
+    together = signatures.NOTHING_CHECKED
     for some, reverify in asked:
         if not some:
             continue
         checked = signatures.check([stamp for m in some for stamp in m.candidates], reverify=reverify)
-        checks.append(checked)
+        together = signatures.Checked(*(one + other for one, other in zip(together, checked, strict=True)))
         good = {stamp.key for stamp in checked.good}
         for member in some:
             member.signed = tuple(stamp for stamp in member.candidates if stamp.key in good)
-    return tuple(checks)
+    return together
 
 
 # ---- deciding
@@ -508,7 +487,7 @@ def write_batch(alias: str, community_id: int, decided: Decided, now: datetime) 
         return
     with transaction.atomic(using=alias):
         _require_all(plans.keys(), sql.lock_passports(alias, list(plans)))
-        if (decided.new_links and not links.insert_links(alias, community_id, decided.new_links)) or (
+        if (decided.new_links and not sql.insert_links(alias, community_id, decided.new_links)) or (
             decided.moved_links and not sql.update_links(alias, community_id, decided.moved_links)
         ):
             count("claims.lost")
@@ -540,7 +519,7 @@ def _write_awards(alias: str, community_id: int, plans: Iterable[Plan], now: dat
         return
     sql.lock_points(alias, [write.address for write in writes])
     if any(row.action == METAMASK for write in writes for row in write.awards.rows):
-        points.lock_metamask(alias)
+        sql.lock_metamask(alias)
     if not sql.insert_awards(alias, community_id, writes, now):
         raise Changed
 

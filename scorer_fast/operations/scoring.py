@@ -19,10 +19,10 @@ from ..domain import credentials, points
 from ..errors import Changed, Problem, Refused
 from ..sql.communities import CommunityKey, find_community
 from ..sql.connection import is_contention
-from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, read_scoring
+from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
 from ..sql.stamps import CacheStampRow
 from ..telemetry import count, note, step
-from . import context, signatures
+from . import context, readings, signatures
 from .effects import show
 from .plan import NO_CHANGE, Change, Plan, Rules, decide
 from .verifier import VERIFIER
@@ -32,10 +32,10 @@ logger = logging.getLogger("scorer_fast")
 
 
 class Scored(NamedTuple):
-    """A scored address: the plan as it was written, and the ids that posted stamps got, by key."""
+    """A scored address: the plan as it was written, and the ids that posted stamps got, in their order."""
 
     plan: Plan
-    new_ids: dict[int, int]
+    new_ids: Sequence[int]
 
     def answer(self, *, with_points: bool = False) -> dict[str, Any]:
         """The Score body; points are null outside the points operations and the points program."""
@@ -47,8 +47,9 @@ class Scored(NamedTuple):
 
     def stamps(self) -> list[CacheStampRow]:
         """The address's live stamps after the request, by id; needs a request scored ``with_stamps``."""
+        ids = {-place: id_ for place, id_ in enumerate(self.new_ids, start=1)}
         texts = [
-            CacheStampRow(self.new_ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
+            CacheStampRow(ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
             for stamp in self.plan.row.stamps
         ]
         return sorted(texts)
@@ -85,9 +86,14 @@ def score_address(
                     require(row)
                 context.reads_are_taken()
                 community_id = row.community_id
-                plan = _decide(row, address, change, reverify=reverify)
-                new_ids = {} if unless is not None and unless(plan) else _write(plan)
-            return Scored(plan, new_ids)
+                plan, checked = _decide(row, address, change, reverify=reverify)
+                written = None
+                try:
+                    if unless is None or not unless(plan):
+                        written = _write(plan)
+                finally:
+                    _keep(plan, checked, written)
+            return Scored(plan, () if written is None else written.ids)
         except Changed:
             count("writes.retried")
         except DatabaseError as error:
@@ -119,22 +125,22 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Pos
         )
 
 
-def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> Plan:
+def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> tuple[Plan, signatures.Checked]:
     now = context.now()
     reading = credentials.read_stamps(row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now)
     log_unreadable(reading.unreadable)
     with step("verify"):
-        signed = signatures.well_signed(reading.candidates, now, reverify=reverify)
+        checked = signatures.check(reading.candidates, reverify=reverify)
     with step("decide"):
-        plan = decide(row, signed, address=address, now=now, rules=rules(), change=change)
+        plan = decide(row, checked.good, address=address, now=now, rules=rules(), change=change)
     note(
         address=address,
         scorer_id=row.community_id,
         stamp_count=len(row.stamps),
-        valid_count=len(signed),
+        valid_count=len(checked.good),
         deduped_count=len(plan.dedup.clashes),
     )
-    return plan
+    return plan, checked
 
 
 def rules() -> Rules:
@@ -142,12 +148,23 @@ def rules() -> Rules:
     return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
 
 
-def _write(plan: Plan) -> dict[int, int]:
+def _write(plan: Plan) -> Written | None:
     deciding = context.deciding_now()
     if deciding is not None:
-        return show(plan, deciding)
+        show(plan, deciding)
+        return None
     with step("write"):
         return write(conf.database, plan)
+
+
+def _keep(plan: Plan, checked: signatures.Checked, written: Written | None) -> None:
+    """Remember what this request found out, for the next one."""
+    if not context.is_live():
+        return
+    reading = None
+    if not signatures.in_transaction(conf.database):
+        reading = readings.reading_of(plan, written, {stamp.digest for stamp in checked.new})
+    signatures.keep(checked, plan.now, [] if reading is None else [reading])
 
 
 def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:

@@ -11,12 +11,12 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from ..conf import conf
 from ..domain.credentials import Valid
 from ..sql import verified as sql
-from ..sql.kept import delete_kept
+from ..sql.kept import Reading, Signature, delete_kept, remember
 from ..telemetry import count
 from . import context, verifier
 
@@ -34,15 +34,11 @@ class Checked(NamedTuple):
     no_longer: tuple[Valid, ...]
 
 
-def well_signed(candidates: Sequence[Valid], now: datetime, *, reverify: bool) -> tuple[Valid, ...]:
-    """The candidates whose signature is good, in their order; with ``reverify`` remembered ones are asked too."""
-    checked = check(candidates, reverify=reverify)
-    keep(checked, now)
-    return checked.good
+NOTHING_CHECKED = Checked((), (), ())
 
 
 def check(candidates: Sequence[Valid], *, reverify: bool) -> Checked:
-    """As :func:`well_signed`, but nothing is remembered yet."""
+    """Ask didkit about candidates nobody remembers; with ``reverify`` about the remembered ones too."""
     asked = [stamp for stamp in candidates if not stamp.remembered]
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
     if not asked and not again:
@@ -65,31 +61,30 @@ def check(candidates: Sequence[Valid], *, reverify: bool) -> Checked:
     )
 
 
-def keep(checked: Checked, now: datetime) -> None:
-    """Remember what is news and forget what is no longer so; outside the scoring transaction."""
-    if context.is_live():
-        _remember(checked.new, now)
-        _forget(checked.no_longer)
+def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = ()) -> None:
+    """Remember what is news, readings included, and forget what is no longer so; outside the scoring transaction.
+
+    That it fails costs the next request another verification or a longer read, nothing else.
+    """
+    if not context.is_live():
+        return
+    alias = conf.database
+    alone = not in_transaction(alias)
+    try:
+        with nullcontext() if alone else transaction.atomic(using=alias):
+            if checked.new or readings:
+                news = [Signature(stamp.digest, stamp.expires_at) for stamp in checked.new]
+                remember(alias, news, readings, now, awaited=not alone)
+                _prune(alias, now)
+            _forget(checked.no_longer)
+    except Exception:
+        logger.warning("signatures and readings could not be remembered", exc_info=True)
 
 
 def is_sampled() -> bool:
     """Whether this request checks remembered signatures again (and so has to read every text)."""
     one_in = conf.reverify_one_in
     return one_in > 0 and context.is_live() and random.random() * one_in < 1
-
-
-def _remember(stamps: Sequence[Valid], now: datetime) -> None:
-    """Outside the scoring transaction; that it fails costs another verification, not the answer."""
-    if not stamps:
-        return
-    unique = {stamp.digest: stamp for stamp in stamps}.values()
-    alias = conf.database
-    try:
-        with transaction.atomic(using=alias) if in_transaction(alias) else nullcontext():
-            sql.upsert_verified(alias, [stamp.digest for stamp in unique], [stamp.expires_at for stamp in unique], now)
-            _prune(alias, now)
-    except DatabaseError:
-        logger.warning("verified signatures could not be remembered", exc_info=True)
 
 
 def _forget(stamps: Sequence[Valid]) -> None:

@@ -1,49 +1,45 @@
 """Carrying out a plan. Invariant: all of it or nothing, and only while what was read is still so.
 
-Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score. Whoever finds
-that the world moved raises Changed, and the caller reads and decides again.
+One statement writes it (sql/functions.py has it, and the order of its locks). Whoever finds that the world
+moved raises Changed, and the caller reads and decides again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC
+from typing import Any
 
 import orjson
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from ..conf import conf
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
 from ..errors import Changed
-from ..sql import links, passports, points, scores, stamps
+from ..sql import passports, scores
+from ..sql.connection import sqlstate
+from ..sql.scoring import CLAIM_LOST, NO_LONGER_SO, ScoringWrite, Written, write_scoring
 from ..telemetry import count
-from . import context, readings
+from . import context
 from .plan import Plan
 from .signatures import in_transaction
 
 
-def write(alias: str, plan: Plan) -> dict[int, int]:
-    """Write ``plan``; the cache ids that its posted stamps got, by key. Raises Changed, or what the database raises."""
-    if plan.touches_only_the_score and not in_transaction(alias):
-        # One statement is one transaction: no BEGIN, lock and COMMIT around it. Its own row lock and
-        # its token keep the invariant (see UPDATE_SCORE).
-        _write_score(alias, plan, plan.row.passport_id, {}, alone=True)
-        readings.keep(alias, plan)
-        return {}
-    with transaction.atomic(using=alias):
-        passport_id = _lock(alias, plan)
-        new_ids = _write_change(alias, plan)
-        _write_links(alias, plan)
-        if plan.new_stamp_keys or plan.gone_stamp_ids:
-            cache_ids = [new_ids.get(key, key) for key in plan.new_stamp_keys]
-            if not stamps.replace_stamps(alias, passport_id, gone=plan.gone_stamp_ids, cache_ids=cache_ids):
-                raise Changed
-        _write_awards(alias, plan)
-        _write_score(alias, plan, passport_id, new_ids)
+def write(alias: str, plan: Plan) -> Written | None:
+    """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error."""
+    if in_transaction(alias):
+        with transaction.atomic(using=alias):  # a savepoint: who finds the world moved reads again inside the caller's
+            written = _write_all(alias, plan)
         context.committing()
-    return new_ids
+        return written
+    with context.one_statement():
+        if not plan.touches_only_the_score:
+            return _write_all(alias, plan)
+        _write_score(alias, plan)
+    return None
 
 
 @contextmanager
@@ -60,93 +56,77 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
         yield
 
 
-def _lock(alias: str, plan: Plan) -> int:
-    if plan.row.passport_id is None:
-        passport_id = passports.insert_passport(alias, plan.address, plan.row.community_id)
-    else:
-        passport_id = passports.lock_passport(alias, plan.row.passport_id)
-    if passport_id is None:
-        raise Changed
-    return passport_id
+def _write_all(alias: str, plan: Plan) -> Written:
+    row, change, score = plan.row, plan.change, plan.score
+    try:
+        return write_scoring(
+            alias,
+            ScoringWrite(
+                passport_id=row.passport_id,
+                score_id=row.score_id,
+                community_id=row.community_id,
+                address=plan.address,
+                now=plan.now,
+                replaced=list(change.deleted_providers),
+                posted=change.rows(),
+                source_app=change.source_app,
+                source_scorer_id=change.source_scorer_id,
+                new_links=_json(plan.dedup.new_links),
+                changed_links=_json(plan.dedup.changed_links),
+                gone=list(plan.gone_stamp_ids),
+                counting=list(plan.new_stamp_keys),
+                awards=_awards(plan),
+                score=int(score.passing),
+                expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
+                dedup_events=_json(plan.dedup_events()),
+                event_fields=_json(event_fields(score, plan.now)),
+            ),
+            row.seen,
+        )
+    except DatabaseError as error:
+        state = sqlstate(error)
+        if state == CLAIM_LOST:
+            count("claims.lost")
+        if state in (CLAIM_LOST, NO_LONGER_SO):
+            raise Changed from None
+        raise
 
 
-def _write_change(alias: str, plan: Plan) -> dict[int, int]:
-    change = plan.change
-    if change.deleted_providers:
-        stamps.delete_cache_stamps(alias, plan.address, change.deleted_providers, plan.now)
-    if not change.stamps:
-        return {}
-    ids = stamps.insert_cache_stamps(
-        alias,
-        plan.address,
-        change.stamps,
-        plan.now,
-        source_app=change.source_app,
-        source_scorer_id=change.source_scorer_id,
-    )
-    return {-position: id_ for position, id_ in enumerate(ids, start=1)}
-
-
-def _write_links(alias: str, plan: Plan) -> None:
-    found = plan.dedup
-    community_id = plan.row.community_id
-    if (found.new_links and not links.insert_links(alias, community_id, found.new_links)) or (
-        found.changed_links and not links.update_links(alias, community_id, plan.address, found.changed_links)
-    ):
-        count("claims.lost")
-        raise Changed
-
-
-def _write_awards(alias: str, plan: Plan) -> None:
+def _awards(plan: Plan) -> str | None:
     if not plan.awards:
-        return
+        return None
     read = plan.row.points
     assert read is not None  # awards are decided on it
-    points.lock_points(alias, plan.address, metamask=any(row.action == METAMASK for row in plan.awards.rows))
-    if not points.insert_awards(
-        alias, plan.address, plan.row.community_id, plan.awards, read, plan.now, limit=METAMASK_LIMIT
-    ):
-        raise Changed
+    return _json(
+        {
+            "seen_rows": len(read.rows),
+            "seen_communities": len(read.communities),
+            "qualifies": plan.awards.qualifies,
+            "metamask_limit": METAMASK_LIMIT if any(row.action == METAMASK for row in plan.awards.rows) else None,
+            "rows": plan.awards.rows,
+        }
+    )
 
 
-def _write_score(
-    alias: str, plan: Plan, passport_id: int | None, new_ids: dict[int, int], *, alone: bool = False
-) -> None:
-    """Store the score and its events; ``alone``: this statement is the whole transaction."""
-    assert passport_id is not None  # every caller has one
-    score = plan.score
+def _write_score(alias: str, plan: Plan) -> None:
+    """Store the score and its events: this statement is the whole transaction."""
+    row, score = plan.row, plan.score
+    assert row.score_id is not None  # else more than the score is written
+    assert row.passport_id is not None
     write = scores.ScoreWrite(
         address=plan.address,
-        community_id=plan.row.community_id,
+        community_id=row.community_id,
         now=plan.now,
         score=int(score.passing),
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=_json(plan.dedup_events()),
         event_fields=_json(event_fields(score, plan.now)),
     )
-    seen = seen_token(plan, new_ids)
-    awaited = not alone or conf.await_rescores
-    with context.one_statement() if alone else nullcontext():
-        if plan.row.score_id is None:
-            stored = scores.insert_score(alias, write, passport_id=passport_id, seen=seen)
-        else:
-            stored = scores.update_score(
-                alias, write, score_id=plan.row.score_id, passport_id=passport_id, seen=seen, awaited=awaited
-            )
-        if not stored:
-            raise Changed
+    if not scores.update_score(
+        alias, write, score_id=row.score_id, passport_id=row.passport_id, seen=row.seen, awaited=conf.await_rescores
+    ):
+        raise Changed
 
 
-def seen_token(plan: Plan, new_ids: dict[int, int]) -> scores.Seen:
-    """The token as it must be now: what was read, with this request's own change on top."""
-    deleted = set(plan.change.deleted_providers)
-    left = [stamp for stamp in plan.row.live if not stamp.revoked and stamp.provider not in deleted]
-    newest: datetime | None = max((stamp.updated_at for stamp in left), default=None)
-    if new_ids:
-        newest = plan.now if newest is None else max(newest, plan.now)
-    ids = sorted([*(stamp.id for stamp in left), *new_ids.values()])
-    return scores.Seen(ids, newest, plan.row.last_score_timestamp)
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=tuple).decode()

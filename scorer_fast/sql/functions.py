@@ -1,4 +1,4 @@
-"""The two statements of every scoring, as functions in the database: PostgreSQL plans them once per session.
+"""The statements of scoring, as functions in the database: PostgreSQL plans them once per session.
 
 Planning the scoring read takes some three times as long as running it. A prepared statement would be
 session state, which a transaction pooler (PgBouncer, RDS Proxy) breaks or pins; a PL/pgSQL function keeps
@@ -15,19 +15,21 @@ from typing import NamedTuple
 from .connection import fetch_value, run
 
 # STABLE: all statements inside see one snapshot, the caller's, so it reads like one statement.
-# Which versions of the rows a reading saw: a row that is written again, by whomever and however, gets another
-# xmin or ctid, so what was read of the same versions is still what they say. Nothing here trusts updated_at.
+# What an earlier request read of a row is taken from what is kept where the row is still the same version of itself
+# (id, xmin, ctid): a row that is written again, by whomever and however, gets another. Nothing trusts updated_at.
 CREATE_READ_SCORING = """
 -- everything that scoring one address for one community needs; account_community pkey and (external_scorer_id),
 -- registry_passport (address, community_id), ceramic_cache_ceramiccache (type, address, provider) where live,
 -- registry_hashscorerlink (hash, community_id), registry_stamp (passport_id), registry_humanpoints (address)
-CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_2(
+CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
     IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_posted jsonb, IN p_replaced text[],
     OUT community_id bigint, OUT weights text, OUT threshold numeric,
     OUT passport_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
-    OUT live text, OUT stamps text, OUT links text, OUT stored_stamps text, OUT overrides text, OUT points text,
-    OUT texts text, OUT nullifiers text[], OUT versions text, OUT is_kept boolean
+    OUT live_ids bigint[], OUT newest_update timestamptz, OUT is_replacing boolean,
+    OUT links text, OUT overrides text, OUT points text,
+    OUT stamps text, OUT compared_stamps text, OUT texts text,
+    OUT kept_ids bigint[], OUT kept_stamps text, OUT stored_stamps text, OUT kept_texts text, OUT is_kept boolean
 )
 LANGUAGE plpgsql
 STABLE
@@ -40,10 +42,11 @@ DECLARE
     v_program boolean;
     v_passport bigint;
     v_customization bigint;
-    v_live text;
-    v_stored text;
-    v_versions text;
+    v_live_versions text[];
+    v_stored_versions text[];
+    v_stored_keys bigint[];
     v_nullifiers text[];
+    v_unknown bigint[];
 BEGIN
     SELECT c.id, c.scorer_id, c.human_points_program
     INTO v_community, v_scorer, v_program
@@ -73,57 +76,63 @@ BEGIN
       AND p.community_id = v_community;
     passport_id := v_passport;
 
-    SELECT json_agg(json_build_array(l.id, l.provider, l.updated_at, l.revoked) ORDER BY l.id),
-           string_agg(concat_ws(',', l.id, l.version, l.place), ' ' ORDER BY l.id) FILTER (WHERE NOT l.revoked)
-    INTO live, v_live
+    SELECT k.live_versions, k.stored_versions, k.stored_keys, k.stamps, k.nullifiers
+    INTO v_live_versions, v_stored_versions, v_stored_keys, kept_stamps, v_nullifiers
+    FROM scorer_fast_keptreading AS k
+    WHERE k.passport_id = v_passport
+      AND k.verifier = p_verifier
+      AND cardinality(k.digests) = (
+          SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests));
+
+    SELECT COALESCE(array_agg(l.id ORDER BY l.id) FILTER (WHERE l.is_left), '{}'),
+           max(l.updated_at) FILTER (WHERE l.is_left),
+           COALESCE(bool_or(l.is_replaced), FALSE),
+           COALESCE(array_agg(l.id) FILTER (WHERE l.is_left AND l.version = ANY (v_live_versions)), '{}')
+    INTO live_ids, newest_update, is_replacing, kept_ids
     FROM (
-        SELECT c.id, c.provider, c.updated_at, c.xmin AS version, c.ctid AS place,
-               EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS revoked
+        SELECT c.id, c.updated_at, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+               c.provider = ANY (p_replaced) AS is_replaced,
+               c.provider <> ALL (p_replaced)
+               AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS is_left
         FROM ceramic_cache_ceramiccache AS c
         WHERE c.address = p_address
           AND c.type = 1
           AND c.deleted_at IS NULL
     ) AS l;
 
-    is_kept := FALSE;
-    IF p_posted = '[]' AND v_passport IS NOT NULL THEN
-        SELECT string_agg(concat_ws(',', r.id, r.xmin, r.ctid), ' ' ORDER BY r.id)
-        INTO v_stored
+    -- Two rows are known to be equal while both are as they were kept.
+    SELECT json_agg(json_build_array(s.id, s.version, s.key)) FILTER (WHERE s.key IS NOT NULL),
+           array_agg(s.id) FILTER (WHERE s.key IS NULL)
+    INTO stored_stamps, v_unknown
+    FROM (
+        SELECT r.id, concat_ws(',', r.id, r.xmin, r.ctid) AS version, e.key
         FROM registry_stamp AS r
-        WHERE r.passport_id = v_passport;
-        v_versions := concat_ws('|', p_verifier, v_live, '', v_stored);
-        SELECT k.stamps, k.stored_stamps, k.nullifiers
-        INTO stamps, stored_stamps, v_nullifiers
-        FROM scorer_fast_keptreading AS k
-        WHERE k.passport_id = v_passport
-          AND k.versions = v_versions
-          AND p_replaced = '{}'
-          AND cardinality(k.digests) = (
-              SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests));
-        is_kept := FOUND;
-        versions := v_versions;
-    END IF;
+        LEFT JOIN unnest(v_stored_versions, v_stored_keys) AS e (version, key)
+          ON e.version = concat_ws(',', r.id, r.xmin, r.ctid)
+         AND e.key = ANY (kept_ids)
+        WHERE r.passport_id = v_passport
+    ) AS s;
 
+    -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
+    -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
+    is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
     IF NOT is_kept THEN
-        WITH latest AS MATERIALIZED (
-            SELECT DISTINCT ON (c.provider) c.id AS key, c.provider, c.updated_at, c.stamp
-            FROM ceramic_cache_ceramiccache AS c
-            WHERE c.address = p_address
-              AND c.type = 1
-              AND c.deleted_at IS NULL
-              AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
-              AND c.provider <> ALL (p_replaced)
-            ORDER BY c.provider, c.updated_at DESC
-        ),
-        worded AS MATERIALIZED (
-            SELECT s.key, s.provider, s.updated_at, s.stamp, s.stamp::text AS body
-            FROM latest AS s
+        WITH worded AS MATERIALIZED (
+            SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
+            FROM (
+                SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+                       c.stamp #> '{}' AS stamp
+                FROM ceramic_cache_ceramiccache AS c
+                WHERE c.id = ANY (live_ids)
+                  AND c.id <> ALL (kept_ids)
+                OFFSET 0
+            ) AS s
             UNION ALL
             SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
             FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
         ),
         judged AS MATERIALIZED (
-            SELECT w.key, w.provider, w.updated_at, w.stamp, w.body,
+            SELECT w.key, w.provider, w.version, w.stamp, w.body,
                    w.stamp -> 'credentialSubject' AS subject,
                    sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
             FROM worded AS w
@@ -142,37 +151,39 @@ BEGIN
             ) AS n (nullifier)
         )
         SELECT (SELECT json_agg(json_build_array(
-                           j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                           j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
                            CASE WHEN v.digest IS NULL THEN j.body END,
                            j.stamp -> 'issuer', j.stamp -> 'expirationDate',
                            j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
                 FROM judged AS j
                 LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
-               ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL),
+               v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL),
                (SELECT json_agg(json_build_array(
                            r.id,
-                           (SELECT j.key FROM judged AS j
-                            WHERE j.provider = r.provider AND j.stamp = r.credential LIMIT 1))
-                       ORDER BY r.id)
+                           concat_ws(',', r.id, r.xmin, r.ctid),
+                           COALESCE(
+                               (SELECT j.key
+                                FROM judged AS j
+                                WHERE j.provider = r.provider
+                                  AND (ROW(j.stamp)::record *= ROW(r.credential)::record OR j.stamp = r.credential)
+                                LIMIT 1),
+                               (SELECT c.id
+                                FROM ceramic_cache_ceramiccache AS c
+                                WHERE c.id = ANY (kept_ids)
+                                  AND c.provider = r.provider
+                                  AND c.stamp = r.credential
+                                LIMIT 1))))
                 FROM registry_stamp AS r
-                WHERE r.passport_id = v_passport)
-        INTO stamps, v_nullifiers, stored_stamps;
+                WHERE r.id = ANY (v_unknown)),
+               (SELECT json_object_agg(j.key, j.body) FROM judged AS j WHERE p_with_text)
+        INTO stamps, v_nullifiers, compared_stamps, texts;
     END IF;
-    nullifiers := v_nullifiers;
 
-    IF p_with_text THEN
-        SELECT json_object_agg(t.key, t.body)
-        INTO texts
-        FROM (
-            SELECT c.id AS key, c.stamp::text AS body
-            FROM ceramic_cache_ceramiccache AS c
-            WHERE c.address = p_address
-              AND c.type = 1
-              AND c.deleted_at IS NULL
-            UNION ALL
-            SELECT -e.position, (e.entry -> 'stamp')::text
-            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-        ) AS t;
+    IF p_with_text AND kept_ids <> '{}' THEN
+        SELECT json_object_agg(c.id, c.stamp::text)
+        INTO kept_texts
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.id = ANY (kept_ids);
     END IF;
 
     SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
@@ -243,6 +254,34 @@ END
 $function$
 """
 
+CREATE_INSERT_EVENTS = """
+-- tells of a score and of the stamps that do not count
+CREATE OR REPLACE FUNCTION scorer_fast_insert_events_1(
+    p_score_id bigint, p_passport_id bigint, p_community_id bigint, p_address text,
+    p_now timestamptz, p_dedup_events jsonb, p_event_fields jsonb
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+BEGIN
+    INSERT INTO registry_event (action, address, created_at, data, community_id)
+    SELECT e.action, p_address, p_now, e.data, p_community_id
+    FROM (
+        SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
+        FROM jsonb_array_elements(p_dedup_events) WITH ORDINALITY AS d (data, position)
+        UNION ALL
+        SELECT 1, 1, 'SCU', jsonb_build_object(
+                   'model', 'registry.score',
+                   'pk', p_score_id,
+                   'fields', p_event_fields || jsonb_build_object('passport', p_passport_id))
+    ) AS e
+    ORDER BY e.kind, e.position;
+END
+$function$
+"""
+
 # The events are inserted from the score row: no row, no event, and the caller is told.
 # The token stands in the score row's own UPDATE: under READ COMMITTED a row that another transaction
 # just changed is judged again in its new version, so a stale decision never overwrites a newer one.
@@ -298,19 +337,268 @@ BEGIN
     IF v_is_same AND NOT p_awaited THEN
         PERFORM set_config('synchronous_commit', 'off', TRUE);
     END IF;
-    INSERT INTO registry_event (action, address, created_at, data, community_id)
-    SELECT e.action, p_address, p_now, e.data, p_community_id
-    FROM (
-        SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
-        FROM jsonb_array_elements(p_dedup_events) WITH ORDINALITY AS d (data, position)
-        UNION ALL
-        SELECT 1, 1, 'SCU', jsonb_build_object(
-                   'model', 'registry.score',
-                   'pk', p_score_id,
-                   'fields', p_event_fields || jsonb_build_object('passport', p_passport_id))
-    ) AS e
-    ORDER BY e.kind, e.position;
+    PERFORM scorer_fast_insert_events_1(
+        p_score_id, p_passport_id, p_community_id, p_address, p_now, p_dedup_events, p_event_fields);
     RETURN TRUE;
+END
+$function$
+"""
+
+# Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score. An exception undoes
+# all of it: SF001 where what was read is no longer so, SF002 where another request won a claim. A nullifier is
+# claimed by being the first to insert it, an expired link by finding it as it was read: fewer rows than claims
+# means that another won, perhaps one of the host, which takes none of these locks.
+# What no constraint holds (one HKY ever, 5000 MM2) an advisory lock holds, that of the cap always second.
+CREATE_WRITE_SCORING = """
+-- writes a whole plan, or nothing of it, while what was read is still so; registry_passport (address, community_id),
+-- ceramic_cache_ceramiccache (type, address, provider) where live, registry_hashscorerlink (hash, community_id),
+-- registry_stamp pkey, registry_humanpoints (address, action, chain_id, provider, tx_hash),
+-- registry_score (passport_id)
+CREATE OR REPLACE FUNCTION scorer_fast_write_scoring_1(
+    p_passport_id bigint, p_score_id bigint, p_community_id bigint, p_address text, p_now timestamptz,
+    p_replaced text[], p_posted jsonb, p_source_app integer, p_source_scorer_id bigint,
+    p_new_links jsonb, p_changed_links jsonb, p_gone bigint[], p_counting bigint[], p_awards jsonb,
+    p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
+    p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz
+)
+RETURNS text
+LANGUAGE plpgsql
+VOLATILE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+    v_passport bigint;
+    v_new bigint[] := '{}';
+    v_counting bigint[] := '{}';
+    v_copies bigint[] := '{}';
+    v_live bigint[];
+    v_newest timestamptz := p_newest_update;
+    v_score bigint;
+    v_rows bigint;
+BEGIN
+    IF p_passport_id IS NULL THEN
+        INSERT INTO registry_passport (address, community_id)
+        VALUES (p_address, p_community_id)
+        ON CONFLICT (address, community_id) DO NOTHING
+        RETURNING id INTO v_passport;
+    ELSE
+        SELECT p.id INTO v_passport FROM registry_passport AS p WHERE p.id = p_passport_id FOR NO KEY UPDATE;
+    END IF;
+    IF v_passport IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'another request created or removed the passport';
+    END IF;
+
+    IF p_replaced <> '{}' THEN
+        UPDATE ceramic_cache_ceramiccache AS c
+        SET deleted_at = p_now,
+            updated_at = p_now
+        WHERE c.address = p_address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+          AND c.provider = ANY (p_replaced);
+    END IF;
+    IF p_posted <> '[]' THEN
+        WITH stored AS (
+            INSERT INTO ceramic_cache_ceramiccache (
+                address, provider, stamp, created_at, updated_at, type, deleted_at,
+                compose_db_save_status, compose_db_stream_id,
+                proof_value, issuance_date, expiration_date, source_app, source_scorer_id)
+            SELECT p_address, n.entry ->> 'provider', n.entry -> 'stamp', p_now, p_now, 1, NULL,
+                   'pending', '',
+                   n.entry ->> 'proof_value', (n.entry ->> 'issuance_date')::timestamptz,
+                   (n.entry ->> 'expiration_date')::timestamptz, p_source_app, p_source_scorer_id
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS n (entry, position)
+            ORDER BY n.position
+            RETURNING id
+        )
+        SELECT array_agg(s.id ORDER BY s.id) INTO v_new FROM stored AS s;
+        v_newest := GREATEST(p_newest_update, p_now);
+    END IF;
+
+    IF p_new_links <> '[]' THEN
+        INSERT INTO registry_hashscorerlink (hash, address, expires_at, community_id)
+        SELECT n.link ->> 0, n.link ->> 1, (n.link ->> 2)::timestamptz, p_community_id
+        FROM jsonb_array_elements(p_new_links) AS n (link)
+        ORDER BY n.link ->> 0
+        ON CONFLICT (hash, community_id) DO NOTHING;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows < jsonb_array_length(p_new_links) THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF002', MESSAGE = 'another request claimed a nullifier';
+        END IF;
+    END IF;
+    IF p_changed_links <> '[]' THEN
+        -- Locked in the order of the nullifier before the update: an UPDATE by itself locks in any order.
+        WITH wanted AS (
+            SELECT h.id, (n.link ->> 3)::timestamptz AS expires_at
+            FROM jsonb_array_elements(p_changed_links) AS n (link)
+            JOIN registry_hashscorerlink AS h
+              ON h.hash = n.link ->> 0
+             AND h.community_id = p_community_id
+             AND h.address = n.link ->> 1
+             AND h.expires_at = (n.link ->> 2)::timestamptz
+            ORDER BY h.hash
+            FOR UPDATE OF h
+        )
+        UPDATE registry_hashscorerlink AS h
+        SET address = p_address,
+            expires_at = wanted.expires_at
+        FROM wanted
+        WHERE h.id = wanted.id;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows < jsonb_array_length(p_changed_links) THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF002', MESSAGE = 'another request changed a link';
+        END IF;
+    END IF;
+
+    IF p_gone <> '{}' THEN
+        DELETE FROM registry_stamp AS s WHERE s.id = ANY (p_gone);
+    END IF;
+    IF p_counting <> '{}' THEN
+        v_counting := ARRAY(SELECT CASE WHEN k.key < 0 THEN v_new[-k.key] ELSE k.key END
+                            FROM unnest(p_counting) AS k (key));
+        WITH copied AS (
+            INSERT INTO registry_stamp (passport_id, provider, credential)
+            SELECT v_passport, c.provider, c.stamp
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.id = ANY (v_counting)
+            ORDER BY c.id
+            RETURNING id
+        )
+        SELECT COALESCE(array_agg(s.id), '{}') INTO v_copies FROM copied AS s;
+        IF cardinality(v_copies) < cardinality(v_counting) THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'a stamp is no longer there';
+        END IF;
+    END IF;
+
+    IF p_awards IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('scorer_fast points of ' || p_address, 0));
+        IF (p_awards ->> 'metamask_limit') IS NOT NULL THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended('scorer_fast MM2 awards', 0));
+        END IF;
+        WITH unchanged AS (
+            SELECT
+            WHERE (SELECT count(*) FROM registry_humanpoints AS p WHERE p.address = p_address)
+                      = (p_awards ->> 'seen_rows')::bigint
+              AND (SELECT count(*) FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = p_address)
+                      = (p_awards ->> 'seen_communities')::bigint
+              AND ((p_awards ->> 'metamask_limit') IS NULL
+                   OR (SELECT count(*) FROM registry_humanpoints AS p WHERE p.action = 'MM2')
+                          < (p_awards ->> 'metamask_limit')::bigint)
+        ),
+        qualified AS (
+            INSERT INTO registry_humanpointscommunityqualifiedusers (address, community_id)
+            SELECT p_address, p_community_id
+            FROM unchanged
+            WHERE (p_awards ->> 'qualifies')::boolean
+            ON CONFLICT (address, community_id) DO NOTHING
+            RETURNING id
+        ),
+        awarded AS (
+            INSERT INTO registry_humanpoints (address, action, "timestamp", tx_hash, chain_id, provider)
+            SELECT p_address, n.award ->> 0, p_now, n.award ->> 2, (n.award ->> 3)::integer, n.award ->> 1
+            FROM unchanged
+            CROSS JOIN jsonb_array_elements(p_awards -> 'rows') AS n (award)
+            ON CONFLICT (address, action, chain_id, provider, tx_hash) DO NOTHING
+            RETURNING id
+        )
+        SELECT (SELECT count(*) FROM qualified) + (SELECT count(*) FROM awarded) INTO v_rows;
+        IF v_rows < jsonb_array_length(p_awards -> 'rows') + (p_awards ->> 'qualifies')::boolean::integer THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'the points are no longer as they were read';
+        END IF;
+    END IF;
+
+    v_live := ARRAY(SELECT l.id FROM unnest(p_live_ids || v_new) AS l (id) ORDER BY l.id);
+    IF p_score_id IS NOT NULL THEN
+        IF NOT scorer_fast_update_score_1(
+            p_score_id, v_passport, p_community_id, p_address, p_now, p_score, p_expiration_date,
+            p_dedup_events, p_event_fields, v_live, v_newest, p_seen_timestamp, TRUE)
+        THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
+        END IF;
+    ELSE
+        INSERT INTO registry_score (
+            passport_id, score, last_score_timestamp, status, error,
+            evidence, stamp_scores, stamps, expiration_date)
+        SELECT v_passport, p_score, p_now, 'DONE', NULL,
+               p_event_fields -> 'evidence', p_event_fields -> 'stamp_scores', p_event_fields -> 'stamps',
+               p_expiration_date
+        FROM (
+            SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.address = p_address
+              AND c.type = 1
+              AND c.deleted_at IS NULL
+              AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+        ) AS live
+        WHERE live.ids = v_live
+          AND live.newest IS NOT DISTINCT FROM v_newest
+        ON CONFLICT (passport_id) DO NOTHING
+        RETURNING id INTO v_score;
+        IF v_score IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
+        END IF;
+        PERFORM scorer_fast_insert_events_1(
+            v_score, v_passport, p_community_id, p_address, p_now, p_dedup_events, p_event_fields);
+    END IF;
+
+    -- Until the transaction ends nobody else can write these rows, so the versions are those of what was written.
+    RETURN json_build_array(
+        v_passport,
+        v_new,
+        ARRAY(SELECT concat_ws(',', c.id, c.xmin, c.ctid)
+              FROM ceramic_cache_ceramiccache AS c
+              WHERE c.id = ANY (v_new)
+              ORDER BY c.id),
+        (SELECT json_agg(json_build_array(concat_ws(',', s.id, s.xmin, s.ctid), c.id))
+         FROM registry_stamp AS s
+         JOIN ceramic_cache_ceramiccache AS c ON c.id = ANY (v_counting) AND c.provider = s.provider
+         WHERE s.id = ANY (v_copies)));
+END
+$function$
+"""
+
+# Not awaited: a crash of the database may lose the last of it, and the next request verifies and reads again.
+CREATE_REMEMBER = """
+-- remembers good signatures until their credential expires, and readings in place of older ones;
+-- scorer_fast_verifiedcredential pkey, scorer_fast_keptreading pkey
+CREATE OR REPLACE FUNCTION scorer_fast_remember_1(
+    p_digests text[], p_expiries timestamptz[], p_readings jsonb, p_now timestamptz, p_awaited boolean
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+BEGIN
+    IF NOT p_awaited THEN
+        PERFORM set_config('synchronous_commit', 'off', TRUE);
+    END IF;
+    IF p_digests <> '{}' THEN
+        INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
+        SELECT decode(n.digest, 'hex'), n.expires_at, p_now
+        FROM unnest(p_digests, p_expiries) AS n (digest, expires_at)
+        ORDER BY n.digest
+        ON CONFLICT (digest) DO UPDATE SET verified_at = EXCLUDED.verified_at;
+    END IF;
+    IF p_readings <> '[]' THEN
+        INSERT INTO scorer_fast_keptreading (
+            passport_id, verifier, live_versions, stamps, stored_versions, stored_keys, nullifiers, digests, kept_at)
+        SELECT n.passport_id, n.verifier, n.live_versions, n.stamps, n.stored_versions, n.stored_keys, n.nullifiers,
+               ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(n.digests) AS d (digest)), p_now
+        FROM jsonb_to_recordset(p_readings) AS n (
+            passport_id bigint, verifier text, live_versions text[], stamps text, stored_versions text[],
+            stored_keys bigint[], nullifiers text[], digests text[])
+        ORDER BY n.passport_id
+        ON CONFLICT (passport_id) DO UPDATE
+        SET verifier = EXCLUDED.verifier,
+            live_versions = EXCLUDED.live_versions,
+            stamps = EXCLUDED.stamps,
+            stored_versions = EXCLUDED.stored_versions,
+            stored_keys = EXCLUDED.stored_keys,
+            nullifiers = EXCLUDED.nullifiers,
+            digests = EXCLUDED.digests,
+            kept_at = EXCLUDED.kept_at;
+    END IF;
 END
 $function$
 """
@@ -326,15 +614,20 @@ class Function(NamedTuple):
 
 FUNCTIONS = (
     Function(
+        "scorer_fast_insert_events_1(bigint, bigint, bigint, text, timestamptz, jsonb, jsonb)",
+        CREATE_INSERT_EVENTS,
+        "DROP FUNCTION IF EXISTS scorer_fast_insert_events_1(bigint, bigint, bigint, text, timestamptz, jsonb, jsonb)",
+    ),
+    Function(
         "scorer_fast_read_points_1(text)",
         CREATE_READ_POINTS,
         "DROP FUNCTION IF EXISTS scorer_fast_read_points_1(text)",
     ),
     Function(
-        "scorer_fast_read_scoring_2(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
         CREATE_READ_SCORING,
         "DROP FUNCTION IF EXISTS "
-        "scorer_fast_read_scoring_2(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
     ),
     Function(
         "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
@@ -343,6 +636,21 @@ FUNCTIONS = (
         "DROP FUNCTION IF EXISTS "
         "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
         "jsonb, jsonb, bigint[], timestamptz, timestamptz, boolean)",
+    ),
+    Function(
+        "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
+        "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
+        "bigint[], timestamptz, timestamptz)",
+        CREATE_WRITE_SCORING,
+        "DROP FUNCTION IF EXISTS "
+        "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
+        "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
+        "bigint[], timestamptz, timestamptz)",
+    ),
+    Function(
+        "scorer_fast_remember_1(text[], timestamptz[], jsonb, timestamptz, boolean)",
+        CREATE_REMEMBER,
+        "DROP FUNCTION IF EXISTS scorer_fast_remember_1(text[], timestamptz[], jsonb, timestamptz, boolean)",
     ),
 )
 

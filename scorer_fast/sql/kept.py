@@ -1,42 +1,57 @@
-"""scorer_fast_keptreading: what was read of stamps whose rows have not been written since (see sql/functions.py)."""
+"""What is remembered of earlier requests: signatures that were good, and readings (see sql/functions.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from .connection import run
-from .scoring import ToKeep
+import orjson
 
-UPSERT_KEPT = """
--- keeps a reading in place of an older one; scorer_fast_keptreading pkey
-INSERT INTO scorer_fast_keptreading AS k (
-    passport_id, versions, stamps, stored_stamps, nullifiers, digests, kept_at)
-SELECT %(passport_id)s, %(versions)s, %(stamps)s, %(stored_stamps)s, %(nullifiers)s::text[],
-       ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(%(digests)s::text[]) AS d (digest)), %(now)s
-ON CONFLICT (passport_id) DO UPDATE
-SET versions = EXCLUDED.versions,
-    stamps = EXCLUDED.stamps,
-    stored_stamps = EXCLUDED.stored_stamps,
-    nullifiers = EXCLUDED.nullifiers,
-    digests = EXCLUDED.digests,
-    kept_at = EXCLUDED.kept_at
+from .connection import fetch_one, run
+
+
+class Reading(NamedTuple):
+    """A row of scorer_fast_keptreading; ``stamps`` as JSON text, ``digests`` (hex) of those it says are remembered."""
+
+    passport_id: int
+    verifier: str
+    live_versions: Sequence[str]
+    stamps: str
+    stored_versions: Sequence[str]
+    stored_keys: Sequence[int]
+    nullifiers: Sequence[str]
+    digests: Sequence[str]
+
+
+class Signature(NamedTuple):
+    """A good signature: the digest (hex) of what was verified, and when its credential expires."""
+
+    digest: str
+    expires_at: datetime
+
+
+REMEMBER = """
+-- remembers signatures and readings; see sql/functions.py
+SELECT scorer_fast_remember_1(
+    %(digests)s::text[], %(expiries)s::timestamptz[], %(readings)s::jsonb, %(now)s::timestamptz, %(awaited)s::boolean)
 """
 
 
-def upsert_kept(alias: str, passport_id: int, reading: ToKeep, digests: Sequence[str], now: datetime) -> int:
-    """Keep ``reading``; ``digests`` (hex): the signatures it says are remembered."""
-    return run(
+def remember(
+    alias: str, signatures: Iterable[Signature], readings: Iterable[Reading], now: datetime, *, awaited: bool
+) -> None:
+    """Remember both. Not ``awaited`` (in autocommit only): answered before it is on disk."""
+    unique = dict(signatures)
+    fetch_one(
         alias,
-        UPSERT_KEPT,
+        REMEMBER,
         {
-            "passport_id": passport_id,
-            "versions": reading.versions,
-            "stamps": reading.stamps,
-            "stored_stamps": reading.stored_stamps,
-            "nullifiers": list(reading.nullifiers),
-            "digests": list(digests),
+            "digests": list(unique),
+            "expiries": list(unique.values()),
+            "readings": orjson.dumps([reading._asdict() for reading in readings]).decode(),
             "now": now,
+            "awaited": awaited,
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..domain.credentials import Stamp
-from ..domain.dedup import Link
+from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT, Awards, PointsRead
 from .connection import fetch_all, fetch_one, run
 from .points import read_points
-from .scores import Seen
-from .scoring import ScoringRow, StoredStamp, ToKeep
+from .scoring import ScoringRow, Seen, StoredStamp
 
 
 class StoredEvidence(NamedTuple):
@@ -33,7 +32,7 @@ class StoredEvidence(NamedTuple):
 class AddressRow(NamedTuple):
     """One address of a batch as it was read, its JSON still text: what cannot be read is this address's alone.
 
-    ``versions`` and ``nullifiers`` are None where the reading was kept by an earlier scoring.
+    ``is_kept``: whether all of it was known from an earlier scoring, by the versions of the rows.
     """
 
     passport_id: int
@@ -48,22 +47,18 @@ class AddressRow(NamedTuple):
     points: str | None
     texts: str | None
     stored: str | None
-    versions: str | None
-    nullifiers: list[str] | None
+    is_kept: bool
 
     def seen(self) -> Seen:
         """The token of what was read."""
         return Seen(self.live_ids, self.newest_update, self.last_score_timestamp)
 
     def scoring_row(self, community: CommunityRow) -> ScoringRow:
-        """What scoring one address reads, but for its token, which is :meth:`seen`."""
+        """What scoring one address reads."""
         stamps = tuple(map(Stamp._make, _json(self.stamps)))
         if self.texts is not None:
             texts = orjson.loads(self.texts)
             stamps = tuple(stamp._replace(text=texts[str(stamp.key)]) for stamp in stamps)
-        to_keep = None
-        if self.versions is not None and self.nullifiers is not None and self.stamps is not None:
-            to_keep = ToKeep(self.versions, self.stamps, self.stored_stamps, self.nullifiers)
         return ScoringRow(
             community_id=community.id,
             weights=community.weights,
@@ -71,8 +66,8 @@ class AddressRow(NamedTuple):
             overrides=community.overrides,
             passport_id=self.passport_id,
             score_id=self.score_id,
-            last_score_timestamp=self.last_score_timestamp,
-            live=(),
+            seen=self.seen(),
+            is_replacing=False,
             stamps=stamps,
             links={
                 nullifier: Link(nullifier, owner, datetime.fromisoformat(until))
@@ -80,7 +75,7 @@ class AddressRow(NamedTuple):
             },
             stored_stamps=tuple(map(StoredStamp._make, _json(self.stored_stamps))),
             points=read_points(self.points),
-            to_keep=to_keep,
+            is_kept=self.is_kept,
         )
 
     def stored_evidence(self) -> StoredEvidence | None:
@@ -164,8 +159,7 @@ SELECT p.id,
        CASE WHEN %(with_stored)s AND s.id IS NOT NULL THEN json_build_array(
            trim_scale(s.score)::text, s.status, s.error, s.evidence, s.stamp_scores, s.stamps, s.expiration_date
        ) END::text,
-       CASE WHEN kept.passport_id IS NULL THEN version.named END,
-       CASE WHEN kept.passport_id IS NULL THEN read.nullifiers END,
+       kept.passport_id IS NOT NULL,
        CASE WHEN p.is_first THEN community.weights END,
        community.threshold,
        CASE WHEN p.is_first THEN community.overrides END
@@ -175,7 +169,7 @@ LEFT JOIN registry_score AS s ON s.passport_id = p.id
 CROSS JOIN LATERAL (
     SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids,
            max(c.updated_at) AS newest,
-           string_agg(concat_ws(',', c.id, c.xmin, c.ctid), ' ' ORDER BY c.id) AS versions
+           COALESCE(array_agg(concat_ws(',', c.id, c.xmin, c.ctid)), '{}') AS versions
     FROM ceramic_cache_ceramiccache AS c
     WHERE c.address = p.address
       AND c.type = 1
@@ -183,36 +177,41 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
 ) AS live
 CROSS JOIN LATERAL (
-    SELECT concat_ws('|', %(verifier)s::text, live.versions, '',
-                     string_agg(concat_ws(',', r.id, r.xmin, r.ctid), ' ' ORDER BY r.id)) AS named
+    SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid)), '{}') AS versions
     FROM registry_stamp AS r
     WHERE r.passport_id = p.id
-) AS version
+) AS copies
 LEFT JOIN LATERAL (
-    SELECT k.passport_id, k.stamps, k.stored_stamps, k.nullifiers
+    SELECT k.passport_id, k.stamps, k.nullifiers,
+           (SELECT json_agg(json_build_array(split_part(e.version, ',', 1)::bigint, e.version, e.key))
+            FROM unnest(k.stored_versions, k.stored_keys) AS e (version, key))::text AS stored_stamps
     FROM scorer_fast_keptreading AS k
     WHERE k.passport_id = p.id
-      AND k.versions = version.named
+      AND k.verifier = %(verifier)s
+      AND k.live_versions @> live.versions
+      AND k.live_versions <@ live.versions
+      AND k.stored_versions @> copies.versions
+      AND k.stored_versions <@ copies.versions
       AND cardinality(k.digests) = (
           SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests))
 ) AS kept ON TRUE
 CROSS JOIN LATERAL (
     WITH latest AS MATERIALIZED (
-        SELECT DISTINCT ON (c.provider) c.id AS key, c.provider, c.updated_at, c.stamp #> '{}' AS stamp
+        SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version, c.stamp #> '{}' AS stamp
         FROM ceramic_cache_ceramiccache AS c
         WHERE kept.passport_id IS NULL
           AND c.id = ANY (live.ids)
-        ORDER BY c.provider, c.updated_at DESC
+        OFFSET 0
     ),
     judged AS MATERIALIZED (
-        SELECT l.key, l.provider, l.updated_at, l.stamp, l.body,
+        SELECT l.key, l.provider, l.version, l.stamp, l.body,
                l.stamp -> 'credentialSubject' AS subject,
                sha256(convert_to(%(verifier)s || l.body, 'UTF8')) AS digest
-        FROM (SELECT n.key, n.provider, n.updated_at, n.stamp, n.stamp::text AS body FROM latest AS n OFFSET 0) AS l
+        FROM (SELECT n.key, n.provider, n.version, n.stamp, n.stamp::text AS body FROM latest AS n OFFSET 0) AS l
     )
     SELECT
         (SELECT json_agg(json_build_array(
-                    j.key, j.provider, j.updated_at, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                    j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
                     CASE WHEN v.digest IS NULL THEN j.body END,
                     j.stamp -> 'issuer', j.stamp -> 'expirationDate',
                     j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
@@ -234,6 +233,7 @@ CROSS JOIN LATERAL (
             WHERE n.nullifier IS NOT NULL) AS nullifiers,
         (SELECT json_agg(json_build_array(
                     r.id,
+                    concat_ws(',', r.id, r.xmin, r.ctid),
                     (SELECT j.key
                      FROM judged AS j
                      WHERE j.provider = r.provider
@@ -338,6 +338,31 @@ class MovedLink(NamedTuple):
     seen_expires_at: datetime
 
 
+INSERT_LINKS = """
+-- claims nullifiers nobody holds; registry_hashscorerlink (hash, community_id)
+INSERT INTO registry_hashscorerlink (hash, address, expires_at, community_id)
+SELECT n.hash, n.address, n.expires_at, %(community_id)s
+FROM unnest(%(hashes)s::text[], %(addresses)s::text[], %(expiries)s::timestamptz[]) AS n (hash, address, expires_at)
+ORDER BY n.hash
+ON CONFLICT (hash, community_id) DO NOTHING
+"""
+
+
+def insert_links(alias: str, community_id: int, links: Sequence[NewLink]) -> bool:
+    """Claim in sorted order; False when one of the nullifiers has an owner by now."""
+    written = run(
+        alias,
+        INSERT_LINKS,
+        {
+            "community_id": community_id,
+            "hashes": [link.hash for link in links],
+            "addresses": [link.address for link in links],
+            "expiries": [link.expires_at for link in links],
+        },
+    )
+    return written == len(links)
+
+
 # Locked in the order of the nullifier before the update: an UPDATE by itself locks in any order.
 UPDATE_LINKS = """
 -- renews and takes over links of several addresses, each only as it was read;
@@ -422,6 +447,19 @@ FROM (SELECT n.address FROM unnest(%(addresses)s::text[]) AS n (address) ORDER B
 def lock_points(alias: str, addresses: Sequence[str]) -> None:
     """Wait until no other request awards points to one of ``addresses``."""
     fetch_all(alias, LOCK_POINTS, {"addresses": list(addresses)})
+
+
+# A transaction-level advisory lock: released at COMMIT, safe behind a transaction pooler. The locks of addresses
+# are taken before it by everybody, so that the two can never wait for each other.
+LOCK_METAMASK = """
+-- excludes other MM2 awards
+SELECT pg_advisory_xact_lock(hashtextextended('scorer_fast MM2 awards', 0))
+"""
+
+
+def lock_metamask(alias: str) -> None:
+    """Wait until no other request awards MM2; taken after the locks of addresses."""
+    fetch_one(alias, LOCK_METAMASK, {})
 
 
 class AwardWrite(NamedTuple):
@@ -611,31 +649,3 @@ def store_scores(alias: str, community_id: int, scores: Sequence[ScoreOfPassport
     rows = orjson.dumps([score._asdict() for score in scores]).decode()
     parameters = {"community_id": community_id, "now": now, "scores": rows}
     return {row[0] for row in fetch_all(alias, STORE_SCORES, parameters)}
-
-
-UPSERT_KEPT = """
--- keeps the readings of several passports in place of older ones; scorer_fast_keptreading pkey
-INSERT INTO scorer_fast_keptreading AS k (
-    passport_id, versions, stamps, stored_stamps, nullifiers, digests, kept_at)
-SELECT n.passport_id, n.versions, n.stamps, n.stored_stamps, n.nullifiers,
-       ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(n.digests) AS d (digest)), %(now)s
-FROM json_to_recordset(%(readings)s::json) AS n (
-    passport_id bigint, versions text, stamps text, stored_stamps text, nullifiers text[], digests text[])
-ORDER BY n.passport_id
-ON CONFLICT (passport_id) DO UPDATE
-SET versions = EXCLUDED.versions,
-    stamps = EXCLUDED.stamps,
-    stored_stamps = EXCLUDED.stored_stamps,
-    nullifiers = EXCLUDED.nullifiers,
-    digests = EXCLUDED.digests,
-    kept_at = EXCLUDED.kept_at
-"""
-
-
-def upsert_kept(alias: str, readings: Iterable[tuple[int, ToKeep, Sequence[str]]], now: datetime) -> int:
-    """Keep readings by passport, each with the digests (hex) of the signatures it says are remembered."""
-    rows = [
-        {"passport_id": passport_id, **reading._asdict(), "digests": digests}
-        for passport_id, reading, digests in readings
-    ]
-    return run(alias, UPSERT_KEPT, {"readings": orjson.dumps(rows).decode(), "now": now})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,17 +10,9 @@ import orjson
 from ..domain.points import PointsRead
 from ..domain.score import StoredScore
 from .communities import BIGINT
-from .connection import fetch_one, fetch_value, run
+from .connection import fetch_one, fetch_value
 from .points import read_points
-
-
-class Seen(NamedTuple):
-    """The token: which stamps must be live, the newest of their updates, and when the score was last written."""
-
-    live_ids: Sequence[int]
-    newest_update: datetime | None
-    last_score_timestamp: datetime | None
-
+from .scoring import Seen
 
 UPDATE_SCORE = """
 -- stores a score over the one that was read, with its events; see sql/functions.py
@@ -31,47 +22,6 @@ SELECT scorer_fast_update_score_1(
     %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz, %(awaited)s::boolean)
 """
-
-INSERT_SCORE = """
--- stores a first score with its events; registry_score (passport_id),
--- ceramic_cache_ceramiccache (type, address, provider) where live
-WITH live AS (
-    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-    FROM ceramic_cache_ceramiccache AS c
-    WHERE c.address = %(address)s
-      AND c.type = 1
-      AND c.deleted_at IS NULL
-      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
-),
-score AS (
-    INSERT INTO registry_score (
-        passport_id, score, last_score_timestamp, status, error,
-        evidence, stamp_scores, stamps, expiration_date)
-    SELECT %(passport_id)s, %(score)s, %(now)s, 'DONE', NULL,
-           f.fields -> 'evidence', f.fields -> 'stamp_scores', f.fields -> 'stamps', %(expiration_date)s::timestamptz
-    FROM live
-    CROSS JOIN (SELECT %(event_fields)s::jsonb AS fields) AS f
-    WHERE live.ids = %(live_ids)s::bigint[]
-      AND live.newest IS NOT DISTINCT FROM %(newest_update)s::timestamptz
-    ON CONFLICT (passport_id) DO NOTHING
-    RETURNING id, passport_id
-)
-INSERT INTO registry_event (action, address, created_at, data, community_id)
-SELECT e.action, %(address)s, %(now)s, e.data, %(community_id)s
-FROM (
-    SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
-    FROM score
-    CROSS JOIN jsonb_array_elements(%(dedup_events)s::jsonb) WITH ORDINALITY AS d (data, position)
-    UNION ALL
-    SELECT 1, 1, 'SCU', jsonb_build_object(
-               'model', 'registry.score',
-               'pk', score.id,
-               'fields', %(event_fields)s::jsonb || jsonb_build_object('passport', score.passport_id))
-    FROM score
-) AS e
-ORDER BY e.kind, e.position
-"""
-
 
 LOCK_SCORE = """
 -- locks the score of a passport; registry_score (passport_id)
@@ -108,22 +58,15 @@ def update_score(
     Not ``awaited`` (in autocommit only): where the score says what it said before, a crash of the database may
     lose it within the next second, whole.
     """
-    parameters = _parameters(write, passport_id, seen) | {"score_id": score_id, "awaited": awaited}
-    return bool(fetch_value(alias, UPDATE_SCORE, parameters))
-
-
-def insert_score(alias: str, write: ScoreWrite, *, passport_id: int, seen: Seen) -> bool:
-    """Store a first score; False when there is one by now or the live stamps are no longer as seen."""
-    return run(alias, INSERT_SCORE, _parameters(write, passport_id, seen)) > 0
-
-
-def _parameters(write: ScoreWrite, passport_id: int, seen: Seen) -> dict[str, Any]:
-    return write._asdict() | {
+    parameters = write._asdict() | {
+        "score_id": score_id,
         "passport_id": passport_id,
         "live_ids": list(seen.live_ids),
         "newest_update": seen.newest_update,
         "seen_timestamp": seen.last_score_timestamp,
+        "awaited": awaited,
     }
+    return bool(fetch_value(alias, UPDATE_SCORE, parameters))
 
 
 GET_STORED_SCORE = """

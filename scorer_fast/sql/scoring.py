@@ -14,7 +14,7 @@ from ..domain.credentials import Stamp
 from ..domain.dedup import Link
 from ..domain.points import PointsRead
 from .communities import CommunityKey
-from .connection import fetch_one
+from .connection import fetch_one, fetch_value
 from .points import read_points
 
 
@@ -22,33 +22,27 @@ class StoredStamp(NamedTuple):
     """A registry_stamp row; ``same_as`` is the key of the stamp it already equals, or None."""
 
     id: int
+    version: str
     same_as: int | None
 
 
-class LiveStamp(NamedTuple):
-    """A row of the cache that is not deleted, before the request changes anything."""
+class Seen(NamedTuple):
+    """The token of what was read: which stamps are live, the newest of their updates, when the score was last written.
 
-    id: int
-    provider: str
-    updated_at: datetime
-    revoked: bool
+    Stamps that the request itself replaces are no part of it.
+    """
 
-
-class ToKeep(NamedTuple):
-    """A reading as it may be kept for the next request: its texts as they came, and which row versions it is of."""
-
-    versions: str
-    stamps: str
-    stored_stamps: str | None
-    nullifiers: Sequence[str]
+    live_ids: Sequence[int]
+    newest_update: datetime | None
+    last_score_timestamp: datetime | None
 
 
 class ScoringRow(NamedTuple):
     """All that is known of an address in a community before it is scored.
 
-    ``live`` and ``last_score_timestamp`` are the token of what was read.
     Ids are None where the row does not exist yet; ``points`` is None outside the points program.
-    ``to_keep`` is None where this reading was kept already, or cannot be.
+    ``is_replacing``: whether the address has live stamps of the providers that the request replaces.
+    ``is_kept``: whether all of it was known from an earlier request, by the versions of the rows.
     """
 
     community_id: int
@@ -57,21 +51,22 @@ class ScoringRow(NamedTuple):
     overrides: tuple[tuple[str, str], ...]
     passport_id: int | None
     score_id: int | None
-    last_score_timestamp: datetime | None
-    live: tuple[LiveStamp, ...]
+    seen: Seen
+    is_replacing: bool
     stamps: tuple[Stamp, ...]
     links: dict[str, Link]
     stored_stamps: tuple[StoredStamp, ...]
     points: PointsRead | None
-    to_keep: ToKeep | None = None
+    is_kept: bool
 
 
 READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
-       f.live, f.stamps, f.links, f.stored_stamps, f.overrides, f.points,
-       f.texts, f.nullifiers, f.versions, f.is_kept
-FROM scorer_fast_read_scoring_2(
+       f.live_ids, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
+       f.stamps, f.compared_stamps, f.texts,
+       f.kept_ids, f.kept_stamps, f.stored_stamps, f.kept_texts, f.is_kept
+FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
     %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(posted)s::jsonb, %(replaced)s::text[]
 ) AS f
@@ -116,43 +111,38 @@ def read_scoring(
             "replaced": list(posted.replaced),
         },
     )
-    if read is None:
-        return None
-    texts, nullifiers, versions, is_kept = read[12:]
-    row = scoring_row(read[:12])
-    if texts is not None:
-        by_key = _json(texts)
-        row = row._replace(stamps=tuple(stamp._replace(text=by_key[str(stamp.key)]) for stamp in row.stamps))
-    if is_kept or versions is None or read[7] is None:
-        return row
-    return row._replace(to_keep=ToKeep(versions, read[7], read[9], nullifiers))
+    return None if read is None else _scoring_row(read)
 
 
-def scoring_row(row: tuple[Any, ...]) -> ScoringRow:
-    """The first twelve columns of READ_SCORING, in their types."""
-    (community_id, weights, threshold, passport_id, score_id, scored_at) = row[:6]
-    live, stamps, links, stored, overrides = map(_json, row[6:11])
+def _scoring_row(read: tuple[Any, ...]) -> ScoringRow:
+    (community_id, weights, threshold, passport_id, score_id, scored_at, live_ids, newest, is_replacing) = read[:9]
+    links, overrides = map(_json, read[9:11])
+    stamps = list(map(Stamp._make, _json(read[12])))
+    kept_ids = set(read[15])
+    stamps += [stamp for stamp in map(Stamp._make, _json(read[16])) if stamp.key in kept_ids]
+    if read[14] is not None or read[18] is not None:
+        texts = dict(_json(read[14])) | dict(_json(read[18]))
+        stamps = [stamp._replace(text=texts[str(stamp.key)]) for stamp in stamps]
     return ScoringRow(
         community_id=community_id,
         weights=weights,
         threshold=threshold,
-        overrides=tuple((name, weight) for name, weight in overrides or ()),
+        overrides=tuple((name, weight) for name, weight in overrides),
         passport_id=passport_id,
         score_id=score_id,
-        last_score_timestamp=scored_at,
-        live=tuple(LiveStamp(id_, of, datetime.fromisoformat(at), revoked) for id_, of, at, revoked in live or ()),
-        stamps=tuple(
-            Stamp(key, provider, at and datetime.fromisoformat(at), *rest) for key, provider, at, *rest in stamps or ()
-        ),
-        links={hash_: Link(hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in links or ()},
-        stored_stamps=tuple(StoredStamp(*stamp) for stamp in stored or ()),
-        points=read_points(row[11]),
+        seen=Seen(live_ids, newest, scored_at),
+        is_replacing=is_replacing,
+        stamps=tuple(stamps),
+        links={hash_: Link(hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in links},
+        stored_stamps=tuple(map(StoredStamp._make, [*_json(read[17]), *_json(read[13])])),
+        points=read_points(read[11]),
+        is_kept=read[19],
     )
 
 
 def _json(text: str | None) -> Any:
     if text is None:
-        return None
+        return ()
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:  # a number beyond a double: one field of one stamp, not the whole score
@@ -161,3 +151,72 @@ def _json(text: str | None) -> Any:
 
 def _number(digits: str) -> int | float:
     return int(digits) if len(digits) < 20 else float(digits)
+
+
+class ScoringWrite(NamedTuple):
+    """A plan as WRITE_SCORING takes it; JSON as text, keys of posted stamps negative, -1 for the first.
+
+    ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
+    expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
+    seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
+    """
+
+    passport_id: int | None
+    score_id: int | None
+    community_id: int
+    address: str
+    now: datetime
+    replaced: Sequence[str]
+    posted: str
+    source_app: int | None
+    source_scorer_id: int | None
+    new_links: str
+    changed_links: str
+    gone: Sequence[int]
+    counting: Sequence[int]
+    awards: str | None
+    score: int
+    expiration_date: datetime | None
+    dedup_events: str
+    event_fields: str
+
+
+WRITE_SCORING = """
+-- writes a scoring with everything that changes by it; see sql/functions.py
+SELECT scorer_fast_write_scoring_1(
+    %(passport_id)s::bigint, %(score_id)s::bigint, %(community_id)s::bigint, %(address)s::text, %(now)s::timestamptz,
+    %(replaced)s::text[], %(posted)s::jsonb, %(source_app)s::integer, %(source_scorer_id)s::bigint,
+    %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
+    %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
+"""
+
+NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_scoring
+
+
+class Written(NamedTuple):
+    """The rows that a scoring made: posted stamps in their order, and of registry_stamp version and equal's id."""
+
+    passport_id: int
+    ids: Sequence[int]
+    versions: Sequence[str]
+    copies: Sequence[tuple[str, int]]
+
+
+def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
+    """Write all of it while what was read is still so.
+
+    Else a database error of state NO_LONGER_SO or CLAIM_LOST, and nothing is written.
+    """
+    text = fetch_value(
+        alias,
+        WRITE_SCORING,
+        write._asdict()
+        | {
+            "live_ids": list(seen.live_ids),
+            "newest_update": seen.newest_update,
+            "seen_timestamp": seen.last_score_timestamp,
+        },
+    )
+    passport_id, ids, versions, copies = orjson.loads(text)
+    return Written(passport_id, ids, versions, copies or ())

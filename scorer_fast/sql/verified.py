@@ -7,21 +7,6 @@ from datetime import datetime
 
 from .connection import run
 
-UPSERT_VERIFIED = """
--- remembers good signatures until their credential expires; scorer_fast_verifiedcredential pkey
-INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
-SELECT decode(n.digest, 'hex'), n.expires_at, %(now)s
-FROM unnest(%(digests)s::text[], %(expiries)s::timestamptz[]) AS n (digest, expires_at)
-ORDER BY n.digest
-ON CONFLICT (digest) DO UPDATE SET verified_at = EXCLUDED.verified_at
-"""
-
-
-def upsert_verified(alias: str, digests: Sequence[str], expiries: Sequence[datetime], now: datetime) -> int:
-    """Remember ``digests`` (hex), each until its credential expires."""
-    return run(alias, UPSERT_VERIFIED, {"digests": list(digests), "expiries": list(expiries), "now": now})
-
-
 DELETE_VERIFIED = """
 -- forgets signatures that no longer check out; scorer_fast_verifiedcredential pkey
 DELETE FROM scorer_fast_verifiedcredential AS v

@@ -19,7 +19,7 @@ def stamp(key: int = 1, provider: str = "Google", **fields: Any) -> Stamp:
     row: dict[str, Any] = {
         "key": key,
         "provider": provider,
-        "updated_at": NOW,
+        "version": None,
         "digest": f"digest{key}",
         "remembered": True,
         "text": None,

@@ -4,16 +4,10 @@ A name is the constant's in ``scorer_fast.sql``. What each of them costs and is 
 
 GET_API_KEY          the key by its prefix
 READ_SCORING         community, weights, passport, score, stamps, links, points: all that scoring needs
-UPSERT_VERIFIED      signatures didkit found good are remembered, outside the transaction
-INSERT_PASSPORT      the address's row in the community; where there is one, LOCK_PASSPORT locks it
-DELETE_CACHE_STAMPS  posted providers' older stamps are soft-deleted
-INSERT_CACHE_STAMPS  posted stamps are stored
-INSERT_LINKS         nullifiers are claimed
-REPLACE_STAMPS       the stamps that count are copied
-LOCK_POINTS          excludes other awards to the address
-INSERT_AWARDS        human points and the qualified community
-INSERT_SCORE         the first score and its events; UPDATE_SCORE later ones
-UPSERT_KEPT          once, at the second scoring: what was read is kept while none of its rows is written again
+WRITE_SCORING        all that a scoring changes, in one transaction of its own: passport, posted stamps, claims,
+                     the stamps that count, points, the score and its events
+UPDATE_SCORE         the same where only the score and its event change
+REMEMBER             afterwards, and not waited for: signatures didkit found good, and what was read of the stamps
 GET_STORED_SCORE     the stored score and its points
 HAS_SCORE            whether the address was ever scored
 """
@@ -22,6 +16,7 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
 from api.account.models import Community
@@ -34,28 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OWNER = rows.OWNER
 PROVIDERS = [f"Provider{number:02}" for number in range(19)]
-FIRST_WRITE = ["BEGIN", "INSERT_PASSPORT", "INSERT_LINKS", "REPLACE_STAMPS", "INSERT_SCORE", "COMMIT"]
-FIRST_POST = [
-    "READ_SCORING",
-    "UPSERT_VERIFIED",
-    "BEGIN",
-    "INSERT_PASSPORT",
-    "DELETE_CACHE_STAMPS",
-    "INSERT_CACHE_STAMPS",
-    "INSERT_LINKS",
-    "REPLACE_STAMPS",
-    "INSERT_SCORE",
-    "COMMIT",
-]
-POST_AGAIN = [
-    "READ_SCORING",
-    "BEGIN",
-    "LOCK_PASSPORT",
-    "DELETE_CACHE_STAMPS",
-    "INSERT_CACHE_STAMPS",
-    "UPDATE_SCORE",
-    "COMMIT",
-]
+FIRST_SCORE = ["READ_SCORING", "WRITE_SCORING", "REMEMBER"]
+POST_AGAIN = FIRST_SCORE
 
 
 class Sent(NamedTuple):
@@ -65,20 +40,18 @@ class Sent(NamedTuple):
     steady: list[str]
 
 
-FIRST_SCORE = ["READ_SCORING", "UPSERT_VERIFIED", *FIRST_WRITE]
 SCORE = Sent(FIRST_SCORE, ["READ_SCORING", "UPDATE_SCORE"])
-KEPT_ONCE = ["UPSERT_KEPT"]
 EXPECTED = {
     "v2_score": Sent(["GET_API_KEY", *SCORE.first], ["GET_API_KEY", *SCORE.steady]),
     "internal_score": SCORE,
     "embed_score": SCORE,
-    "embed_add_stamps": Sent(FIRST_POST, POST_AGAIN),
+    "embed_add_stamps": Sent(FIRST_SCORE, POST_AGAIN),
     "embed_validate_api_key": Sent(["GET_API_KEY"], ["GET_API_KEY"]),
     "embed_weights": Sent(["GET_WEIGHTS"], []),  # remembered for a minute
-    "cache_add_stamps": Sent(FIRST_POST, POST_AGAIN),
-    "cache_patch_stamps": Sent(FIRST_POST, POST_AGAIN),
+    "cache_add_stamps": Sent(FIRST_SCORE, POST_AGAIN),
+    "cache_patch_stamps": Sent(FIRST_SCORE, POST_AGAIN),
     "cache_delete_stamps": Sent(
-        [name for name in FIRST_POST if name != "INSERT_CACHE_STAMPS"],
+        FIRST_SCORE,
         ["READ_SCORING"],  # nothing left to delete: 404, nothing written
     ),
     "cache_get_score": Sent(["GET_STORED_SCORE", *SCORE.first], ["GET_STORED_SCORE"]),
@@ -125,10 +98,10 @@ def test_statements(operation: str, twenty_stamps: Community) -> None:
         assert request.send().status_code == expected_status
     assert first == EXPECTED[operation].first, f"the first {operation} sends\n{listing(first)}"
     steady = EXPECTED[operation].steady
-    for kept in (KEPT_ONCE if steady[-1:] == ["UPDATE_SCORE"] else [], []):  # alone, in autocommit
+    for _ in range(2):
         with sent() as again:
             status = request.send().status_code
-        assert again == steady + kept, f"a later {operation} sends\n{listing(again)}"
+        assert again == steady, f"a later {operation} sends\n{listing(again)}"
     assert status == (404 if operation == "cache_delete_stamps" else expected_status)
 
 
@@ -150,19 +123,17 @@ def test_a_steady_v2_score_reads_twice_and_writes_at_most_thrice(
     assert names.count("BEGIN") <= 1
 
 
-def test_points_cost_two_statements_once(settings: Settings) -> None:
+def test_points_cost_no_statement_of_their_own(settings: Settings) -> None:
     rows.world_of_one(threshold="1", in_program=True)
     rows.points_config()
     rows.stamps(OWNER, "Google")
     request = good("cache_calc_score")
     with sent() as first:
         assert request.send().json()["points_data"]["total_points"] == 10
-    expected = [*FIRST_SCORE]
-    expected[expected.index("INSERT_SCORE") : expected.index("INSERT_SCORE")] = ["LOCK_POINTS", "INSERT_AWARDS"]
-    assert first == expected, listing(first)
+    assert first == FIRST_SCORE, listing(first)
     with sent() as again:
         assert request.send().json()["points_data"]["total_points"] == 10
-    assert again == SCORE.steady + KEPT_ONCE, listing(again)
+    assert again == SCORE.steady, listing(again)
 
 
 def test_only_what_differs_is_written(twenty_stamps: Community) -> None:
@@ -170,19 +141,38 @@ def test_only_what_differs_is_written(twenty_stamps: Community) -> None:
     request = good("internal_score")
     request.send()
     rows.stamps(OWNER, "Github")
+    before = {table: versions(table) for table in WRITTEN}
     with sent() as names:
         assert len(request.send().json()["stamps"]) == 21
-    expected = [
-        "READ_SCORING",
-        "UPSERT_VERIFIED",
-        "BEGIN",
-        "LOCK_PASSPORT",
-        "INSERT_LINKS",
-        "REPLACE_STAMPS",
-        "UPDATE_SCORE",
-        "COMMIT",
-    ]
-    assert names == expected, listing(names)
+    assert names == ["READ_SCORING", "WRITE_SCORING", "REMEMBER"], listing(names)
+    new = {table: len(versions(table) - before[table]) for table in WRITTEN}
+    gone = {table: len(before[table] - versions(table)) for table in WRITTEN}
+    assert new == {
+        "registry_passport": 0,
+        "registry_hashscorerlink": 1,
+        "registry_stamp": 1,
+        "registry_score": 1,
+        "registry_event": 1,
+        "ceramic_cache_ceramiccache": 0,
+    }
+    assert gone == dict.fromkeys(WRITTEN, 0) | {"registry_score": 1}
+
+
+WRITTEN = (
+    "registry_passport",
+    "registry_hashscorerlink",
+    "registry_stamp",
+    "registry_score",
+    "registry_event",
+    "ceramic_cache_ceramiccache",
+)
+
+
+def versions(table: str) -> set[tuple[int, str]]:
+    """Every row of a table and which version of itself it is: a row that was written has another."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id, xmin::text FROM {table}")
+        return set(cursor.fetchall())
 
 
 @pytest.mark.parametrize("kind", ["pbkdf2", "sha512"])
@@ -202,7 +192,7 @@ def test_analytics_cost_one_statement(twenty_stamps: Community, settings: Settin
     request.send()
     with sent() as names:
         request.send()
-    assert names == ["GET_API_KEY", *SCORE.steady, *KEPT_ONCE, "INSERT_ANALYTICS"], listing(names)
+    assert names == ["GET_API_KEY", *SCORE.steady, "INSERT_ANALYTICS"], listing(names)
 
 
 @pytest.mark.parametrize("operation", ["v2_score", "internal_score", "embed_score", "cache_calc_score"])

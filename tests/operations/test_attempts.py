@@ -102,7 +102,7 @@ def test_later_attempts_wait_in_the_queue_of_the_address(failing: Callable[..., 
     at = names.index("WAIT_IN_QUEUE")
     assert names[0] == "READ_SCORING"
     assert names[at : at + 4] == queued
-    assert names.count("UPDATE_SCORE") == 1
+    assert names.count("WRITE_SCORING") == 1
 
 
 @pytest.mark.parametrize("kind", UNAVAILABLE)

@@ -11,7 +11,7 @@ from scorer_fast.domain.credentials import Stamp, read_stamps, row_order
 from scorer_fast.domain.dedup import Link
 from scorer_fast.domain.points import PointsRead
 from scorer_fast.operations.plan import Plan, Rules, decide
-from scorer_fast.sql.scoring import LiveStamp, ScoringRow, StoredStamp
+from scorer_fast.sql.scoring import ScoringRow, Seen, StoredStamp
 from tests.domain.stamps import ISSUER, LATER, ME, NOW, OTHER, SOONER, stamp
 
 PROVIDERS = ["Biometrics", "Ens", "Github", "Google", "SelfStakingGold"]
@@ -58,7 +58,7 @@ def scoring_rows(draw: st.DrawFn) -> ScoringRow:
     owners = st.sampled_from([ME, OTHER])
     links = draw(st.dictionaries(NULLIFIERS, st.tuples(owners, INSTANTS)))
     stored = [
-        StoredStamp(100 + number, key) for number, key in enumerate(draw(st.lists(st.none() | st.integers(1, 5))))
+        StoredStamp(100 + number, "", key) for number, key in enumerate(draw(st.lists(st.none() | st.integers(1, 5))))
     ]
     is_scored = draw(st.booleans())
     return ScoringRow(
@@ -68,12 +68,13 @@ def scoring_rows(draw: st.DrawFn) -> ScoringRow:
         overrides=(),
         passport_id=7 if is_scored else None,
         score_id=8 if is_scored else None,
-        last_score_timestamp=SOONER if is_scored else None,
-        live=tuple(LiveStamp(each.key, each.provider, NOW, False) for each in found),
+        seen=Seen([each.key for each in found], NOW if found else None, SOONER if is_scored else None),
+        is_replacing=False,
         stamps=tuple(found),
         links={name: Link(name, *link) for name, link in links.items()},
         stored_stamps=tuple(stored) if is_scored else (),
         points=draw(POINTS),
+        is_kept=False,
     )
 
 
@@ -99,11 +100,11 @@ def carried_out(plan: Plan) -> ScoringRow:
     links |= {link.hash: Link(*link) for link in plan.dedup.new_links}
     links |= {link.hash: Link(link.hash, ME, link.expires_at) for link in plan.dedup.changed_links}
     kept = [stored for stored in row.stored_stamps if stored.id not in plan.gone_stamp_ids]
-    copied = [StoredStamp(200 + number, key) for number, key in enumerate(plan.new_stamp_keys)]
+    copied = [StoredStamp(200 + number, "", key) for number, key in enumerate(plan.new_stamp_keys)]
     return row._replace(
         passport_id=7,
         score_id=8,
-        last_score_timestamp=plan.now,
+        seen=row.seen._replace(last_score_timestamp=plan.now),
         links=links,
         stored_stamps=(*kept, *copied),
         points=plan.points,

@@ -29,15 +29,14 @@ def reading(**options: Any) -> ScoringRow:
 
 
 def is_kept() -> bool:
-    return reading().to_keep is None
+    return reading().is_kept
 
 
 @pytest.fixture
 def scored(one: Community, settings: Settings) -> dict[str, Any]:
-    """An address with two stamps, scored often enough that its reading is kept."""
+    """An address with two stamps, scored: its reading is kept."""
     settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
     rows.stamps(OWNER, "Google", "Ens")
-    internal_score(1, OWNER)
     assert not is_kept()
     answer = internal_score(1, OWNER)
     assert is_kept()
@@ -52,9 +51,10 @@ def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
     kept = reading()
     KeptReading.objects.all().delete()
     anew = reading()
-    assert anew.to_keep is not None
+    assert not anew.is_kept
     assert sorted(anew.stamps) == sorted(kept.stamps)
-    assert anew._replace(to_keep=None, stamps=()) == kept._replace(stamps=())
+    assert sorted(anew.stored_stamps) == sorted(kept.stored_stamps)
+    assert anew._replace(is_kept=True, stamps=(), stored_stamps=()) == kept._replace(stamps=(), stored_stamps=())
     assert without_times(internal_score(1, OWNER)) == without_times(scored)
 
 
@@ -135,7 +135,7 @@ def test_a_tampered_stamp_no_longer_counts(scored: dict[str, Any]) -> None:
 def test_another_verifier_reads_anew(scored: dict[str, Any]) -> None:
     row = read_scoring("default", CommunityKey(1, external=False), OWNER, verifier="another\n", points=False)
     assert row is not None
-    assert row.to_keep is not None
+    assert not row.is_kept
     assert not any(stamp.remembered for stamp in row.stamps)
 
 

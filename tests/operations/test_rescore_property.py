@@ -287,7 +287,7 @@ def test_the_batch_reads_its_addresses_in_one_statement(settings: Settings) -> N
         "-- locks passports nobody else holds; registry_passport pkey",
         "-- stores scores, first ones and over those that were read, with their events by passport;",
         "-- notes how far a batch is; scorer_fast_rescorebatch pkey",
-        "-- keeps the readings of several passports in place of older ones; scorer_fast_keptreading pkey",
+        "-- remembers signatures and readings; see sql/functions.py",
     ]
 
 

@@ -3,23 +3,26 @@
 The statements of flags, figures, rescoring and the commands are run by those parts' own tests.
 """
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, connection, transaction
 from django.test import RequestFactory
 from pytest_django import Settings
 
 from api.account.models import Community
 from api.ceramic_cache.models import CeramicCache
 from api.registry.models import HumanPoints, HumanPointsCommunityQualifiedUsers
-from scorer_fast.domain.dedup import ChangedLink, NewLink
-from scorer_fast.domain.points import Awards, PointsRead, PointsRow
 from scorer_fast.errors import Changed
 from scorer_fast.http.call import rehearse
+from scorer_fast.models import VerifiedCredential
 from scorer_fast.operations import scoring, signatures, write
-from scorer_fast.sql import kept, links, passports, points, scores, stamps, verified
+from scorer_fast.sql import kept, passports, scores, verified
+from scorer_fast.sql.connection import sqlstate
+from scorer_fast.sql.scoring import CLAIM_LOST, NO_LONGER_SO, ScoringWrite, Seen, write_scoring
 from tests.factories import rows, tables
 from tests.factories.requests import Request, good, key
 from tests.factories.rows import FAR, OWNER, PAST, RIVAL
@@ -32,10 +35,8 @@ FAMILIES = {
     "communities",
     "effects",
     "kept",
-    "links",
     "lookups",
     "passports",
-    "points",
     "scores",
     "scoring",
     "stamps",
@@ -103,17 +104,48 @@ def lost_once(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what only a race makes of them
 
 
+SEEN_NOTHING = Seen([], None, None)
+
+
+def a_write(**changes: Any) -> ScoringWrite:
+    """A first score of ``OWNER``, who has no stamps, save for ``changes``; links and awards not yet as JSON."""
+    write = ScoringWrite(
+        passport_id=None, score_id=None, community_id=1, address=OWNER, now=NOW,
+        replaced=[], posted="[]", source_app=None, source_scorer_id=None, new_links=[], changed_links=[],
+        gone=[], counting=[], awards=None, score=0, expiration_date=None, dedup_events="[]",
+        event_fields='{"evidence": {}, "stamp_scores": {}, "stamps": {}}',
+    )._replace(**changes)  # fmt: skip
+    as_json = {name: json.dumps(getattr(write, name), default=str) for name in ("new_links", "changed_links")}
+    return write._replace(**as_json, awards=None if write.awards is None else json.dumps(write.awards))
+
+
+def state_of(write: ScoringWrite, seen: Seen = SEEN_NOTHING) -> str | None:
+    """The SQLSTATE the write ends with, None where it succeeds; nothing is left of one that failed."""
+    before = everything()
+    try:
+        write_scoring("default", write, seen)
+    except DatabaseError as error:
+        assert everything() == before
+        return sqlstate(error)
+    return None
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    names = ("registry_passport", "registry_hashscorerlink", "registry_stamp", "registry_score", "registry_event",
+             "registry_humanpoints", "ceramic_cache_ceramiccache")  # fmt: skip
+    return {name: tables.rows(name) for name in names}
+
+
 def link_rows() -> list[tuple[str, str]]:
     return [(row["hash"], row["address"]) for row in tables.rows("registry_hashscorerlink")]
 
 
-def test_claims_say_when_one_of_them_is_lost(one: Community) -> None:
+def test_a_claim_that_another_won_undoes_all(one: Community) -> None:
     rows.link("n2", RIVAL)
-    claims = [NewLink(name, OWNER, FAR) for name in ("n1", "n2")]
-    assert not links.insert_links("default", 1, claims)
-    assert link_rows() == [("n2", RIVAL), ("n1", OWNER)], "the caller rolls back"
-    assert links.insert_links("default", 1, [NewLink("n3", OWNER, FAR)])
-    assert links.insert_links("default", 1, [])
+    both = [[name, OWNER, FAR] for name in ("n1", "n2")]
+    assert state_of(a_write(new_links=both)) == CLAIM_LOST
+    assert state_of(a_write(new_links=both[:1])) is None
+    assert link_rows() == [("n2", RIVAL), ("n1", OWNER)]
 
 
 @pytest.mark.parametrize(
@@ -127,43 +159,69 @@ def test_claims_say_when_one_of_them_is_lost(one: Community) -> None:
 )
 def test_links_change_only_as_they_were_read(seen: tuple[str, datetime], good_: bool, one: Community) -> None:
     rows.link("n1", RIVAL, PAST)
-    assert links.update_links("default", 1, OWNER, [ChangedLink("n1", *seen, FAR)]) is good_
+    assert state_of(a_write(changed_links=[["n1", *seen, FAR]])) == (None if good_ else CLAIM_LOST)
     assert link_rows() == [("n1", OWNER if good_ else RIVAL)]
 
 
 def test_a_link_of_another_community_is_another_link(one: Community) -> None:
     rows.community(one.account, 2)
     rows.link("n1", RIVAL, PAST)
-    assert not links.update_links("default", 2, OWNER, [ChangedLink("n1", RIVAL, PAST, FAR)])
-    assert links.insert_links("default", 2, [NewLink("n1", OWNER, FAR)])
+    assert state_of(a_write(community_id=2, changed_links=[["n1", RIVAL, PAST, FAR]])) == CLAIM_LOST
+    assert state_of(a_write(community_id=2, new_links=[["n1", OWNER, FAR]])) is None
 
 
 def test_a_passport_is_created_once(one: Community) -> None:
-    first = passports.insert_passport("default", OWNER, 1)
-    assert first is not None
-    assert passports.insert_passport("default", OWNER, 1) is None
-    assert passports.lock_passport("default", first) == first
-    assert passports.lock_passport("default", first + 1) is None
-    assert passports.lock_passport_of("default", OWNER, 1) == first
-    assert passports.lock_passport_of("default", RIVAL, 1) is None
-    assert scores.lock_score("default", first) is None
+    assert passports.lock_passport_of("default", OWNER, 1) is None
+    written = write_scoring("default", a_write(), SEEN_NOTHING)
+    assert state_of(a_write()) == NO_LONGER_SO, "another request created it first"
+    assert state_of(a_write(passport_id=written.passport_id + 1)) == NO_LONGER_SO, "it is gone"
+    assert passports.lock_passport_of("default", OWNER, 1) == written.passport_id
+    assert scores.lock_score("default", written.passport_id) == tables.rows("registry_score")[0]["id"]
+    assert scores.lock_score("default", written.passport_id + 1) is None
+
+
+def test_a_first_score_is_stored_once(one: Community) -> None:
+    passport_id = write_scoring("default", a_write(), SEEN_NOTHING).passport_id
+    assert state_of(a_write(passport_id=passport_id)) == NO_LONGER_SO
 
 
 def test_counting_stamps_are_copied_only_while_they_are_there(one: Community) -> None:
     (stamp,) = rows.stamps(OWNER, "Google")
-    passport_id = passports.insert_passport("default", OWNER, 1)
-    assert passport_id is not None
-    assert stamps.replace_stamps("default", passport_id, gone=[], cache_ids=[stamp.pk])
+    seen = Seen([stamp.pk], stamp.updated_at, None)
+    assert state_of(a_write(counting=[stamp.pk, stamp.pk + 1]), seen) == NO_LONGER_SO
+    written = write_scoring("default", a_write(counting=[stamp.pk]), seen)
     (copied,) = tables.rows("registry_stamp")
     assert (copied["provider"], copied["credential"]) == ("Google", stamp.stamp)
-    assert not stamps.replace_stamps("default", passport_id, gone=[], cache_ids=[stamp.pk, stamp.pk + 1])
+    ((version, key_),) = written.copies
+    assert (version.partition(",")[0], key_) == (str(copied["id"]), stamp.pk)
 
 
-AWARD = Awards(True, (PointsRow("HKY", "Google", "t", 0), PointsRow("MM2", "", "", 0)))
+def test_posted_stamps_replace_those_of_their_providers(one: Community) -> None:
+    old, kept_ = rows.stamps(OWNER, "Google", "Ens")
+    entries = [
+        {"provider": name, "stamp": {"of": name}, "proof_value": name.lower(), "issuance_date": None,
+         "expiration_date": FAR.isoformat()}
+        for name in ("Google", "Github")
+    ]  # fmt: skip
+    write = a_write(
+        replaced=["Google", "Github"], posted=json.dumps(entries), source_app=2, source_scorer_id=1, counting=[-2]
+    )
+    written = write_scoring("default", write, Seen([kept_.pk], kept_.updated_at, None))
+    assert [version.partition(",")[0] for version in written.versions] == [str(id_) for id_ in written.ids]
+    google, github = (CeramicCache.objects.get(pk=id_) for id_ in written.ids)
+    assert (google.provider, google.stamp, google.proof_value) == ("Google", {"of": "Google"}, "google")
+    assert (google.issuance_date, google.expiration_date) == (None, FAR)
+    assert (google.source_app, google.source_scorer_id, google.compose_db_save_status) == (2, 1, "pending")
+    old.refresh_from_db()
+    assert old.deleted_at == old.updated_at == google.created_at == google.updated_at == NOW
+    assert [row["provider"] for row in tables.rows("registry_stamp")] == ["Github"]
+    assert written.copies[0][1] == github.pk
 
 
-def known(*earlier: PointsRow, communities: frozenset[int] = frozenset()) -> PointsRead:
-    return PointsRead(earlier, communities, frozenset(), False, {}, 1)
+AWARD = {
+    "seen_rows": 0, "seen_communities": 0, "qualifies": True, "metamask_limit": 1,
+    "rows": [["HKY", "Google", "t", 0], ["MM2", "", "", 0]],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -183,10 +241,11 @@ def test_awards_are_written_only_as_they_were_decided(
 ) -> None:
     prepare()
     before = tables.rows("registry_humanpoints")
-    points.lock_points("default", OWNER, metamask=True)
-    assert points.insert_awards("default", OWNER, 1, AWARD, known(), NOW, limit=limit) is written
-    new = len(tables.rows("registry_humanpoints")) - len(before)
-    assert new == (2 if written else 0), "all together or none"
+    assert state_of(a_write(awards=AWARD | {"metamask_limit": limit})) == (None if written else NO_LONGER_SO)
+    new = tables.rows("registry_humanpoints")[len(before) :]
+    expected = [("HKY", "Google", "t", 0), ("MM2", "", "", 0)] if written else []
+    assert [(row["action"], row["provider"], row["tx_hash"], row["chain_id"]) for row in new] == expected
+    assert HumanPointsCommunityQualifiedUsers.objects.filter(address=OWNER, community_id=1).exists() is written
 
 
 def award(owner: str, action: str) -> None:
@@ -238,18 +297,30 @@ def test_a_score_is_stored_only_while_what_was_read_is_so(
 
 def test_verified_signatures_are_remembered_and_forgotten() -> None:
     digests = ["00" * 32, "11" * 32]
-    assert verified.upsert_verified("default", digests, [FAR, PAST], NOW) == 2
-    assert verified.upsert_verified("default", digests[:1], [FAR], NOW) == 1
+    signed = [kept.Signature(digests[0], FAR), kept.Signature(digests[1], PAST)]
+    for again in (signed, signed[:1], []):
+        kept.remember("default", again, [], NOW, awaited=False)
+    assert VerifiedCredential.objects.count() == 2
     assert verified.delete_expired("default", NOW, batch=1) == 1
     assert verified.delete_verified("default", [*digests, "22" * 32]) == 1
     assert verified.delete_expired("default", FAR + timedelta(days=1)) == 0
+
+
+def test_what_is_remembered_is_on_disk_only_where_the_caller_waits() -> None:
+    """In a caller's transaction the setting would stay until its end, so there it is left alone."""
+    for awaited, expected in ((True, "on"), (False, "off")):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO on")
+            kept.remember("default", [], [], NOW, awaited=awaited)
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == (expected,)
 
 
 def test_kept_readings_go_in_batches(one: Community) -> None:
     for number in range(3):
         owner = rows.address(number)
         rows.stamps(owner, "Google")
-        answered(score(1, owner), score(1, owner))
+        answered(score(1, owner))
     assert len(tables.rows("scorer_fast_keptreading", "passport_id")) == 3
     later = datetime.now(UTC) + timedelta(days=1)
     assert kept.delete_kept("default", later, batch=2) == 2
