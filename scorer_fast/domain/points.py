@@ -14,7 +14,7 @@ HIDDEN = "HIM"  # left out of points_data, shown in possible_points_data
 METAMASK_LIST = "MetaMaskOG2"
 METAMASK_LIMIT = 5000  # MM2 awards in all
 BONUS_COMMUNITIES = 4  # qualified communities that earn SCB
-PROVIDER_LENGTH = 100  # characters: registry_humanpoints.provider
+PROVIDER_LENGTH = TX_HASH_LENGTH = 100  # characters: registry_humanpoints.provider and tx_hash
 
 ACTION_OF_PROVIDER = {
     "SelfStakingBronze": "ISB",
@@ -76,10 +76,10 @@ def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, met
             new.append(PointsRow(action, "", "", 0))
 
     for stamp in counting:
-        provider = stamp.subject_provider
-        if stamp.has_nullifiers and provider not in keyed and len(provider) <= PROVIDER_LENGTH:
+        provider, mark = stamp.subject_provider, stamp.last_nullifier
+        if mark and provider not in keyed and len(provider) <= PROVIDER_LENGTH and len(mark) <= TX_HASH_LENGTH:
             keyed.add(provider)
-            new.append(PointsRow(HUMAN_KEYS, provider, stamp.last_nullifier, 0))
+            new.append(PointsRow(HUMAN_KEYS, provider, mark, 0))
         if (action := ACTION_OF_PROVIDER.get(stamp.provider)) is not None:
             once(action)
     if len(read.communities | {community_id}) >= BONUS_COMMUNITIES:

@@ -38,7 +38,7 @@ def new(stamps: list[Valid], read: PointsRead, **options: Any) -> list[PointsRow
     return list(awarded(stamps, read, **options).rows)
 
 
-KEYLESS = {"has_nullifiers": False, "last_nullifier": ""}
+KEYLESS = {"last_nullifier": ""}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,12 @@ def test_one_key_per_subject_ever() -> None:
 def test_a_provider_that_fits_no_column_earns_no_key() -> None:
     assert new([valid(1, "P" * 100, "v0:1")], known()) == [row("HKY", "P" * 100, "v0:1")]
     assert new([valid(1, "P" * 101, "v0:1")], known()) == []
+
+
+def test_a_nullifier_that_fits_no_column_or_is_empty_earns_no_key() -> None:
+    assert new([valid(1, "P", "n" * 100)], known()) == [row("HKY", "P", "n" * 100)]
+    assert new([valid(1, "P", "n" * 101)], known()) == []
+    assert new([valid(1, "P", "")], known()) == []
 
 
 @pytest.mark.parametrize(
