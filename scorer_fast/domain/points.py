@@ -66,14 +66,15 @@ NO_AWARDS = Awards(False, ())
 
 def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
     """What a passing score earns now, on top of what ``read`` says the address already has."""
-    actions = {row.action for row in read.rows}
+    # Of MM2 any row counts, for it is what the cap counts; of the others the very row that would be written.
+    actions = {row.action for row in read.rows if row.action == METAMASK or row == _once(row.action)}
     keyed = {row.provider for row in read.rows if row.action == HUMAN_KEYS}
     new: list[PointsRow] = []
 
     def once(action: str) -> None:
         if action not in actions:
             actions.add(action)
-            new.append(PointsRow(action, "", "", 0))
+            new.append(_once(action))
 
     for stamp in counting:
         provider, mark = stamp.subject_provider, stamp.last_nullifier
@@ -89,6 +90,11 @@ def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, met
             continue
         once(action)
     return Awards(community_id not in read.communities, tuple(new))
+
+
+def _once(action: str) -> PointsRow:
+    """How an action that is no key is awarded."""
+    return PointsRow(action, "", "", 0)
 
 
 def after(read: PointsRead, awards: Awards, community_id: int) -> PointsRead:

@@ -95,6 +95,18 @@ def test_the_bonus_from_four_communities_on_this_one_included(before: tuple[int,
     assert found.qualifies is (here not in before)
 
 
+@pytest.mark.parametrize("other", [row("HBI", chain_id=10), row("HBI", tx_hash="0x1"), row("HBI", "Biometrics")])
+def test_an_award_of_another_chain_or_text_is_another_award(other: PointsRow) -> None:
+    stamp = valid(1, "Biometrics", "v0:a")._replace(**KEYLESS)
+    assert new([stamp], known(other)) == [row("HBI")]
+    assert new([stamp], known(other, row("HBI"))) == []
+
+
+def test_metamask_is_awarded_once_whatever_the_row() -> None:
+    listed = known(row("MM2", chain_id=10), lists=frozenset({"MetaMaskOG2"}))
+    assert new([], listed) == []
+
+
 def test_the_bonus_is_given_once() -> None:
     read = known(row("SCB"), communities=frozenset({2, 3, 4}))
     assert new([], read) == []
