@@ -209,12 +209,15 @@ def test_cache_size_then_stamps_then_scorer(operation: str, settings: Settings) 
     refused(request.with_(body=[{"provider": "P", "stamp": {}}] * 3), 422, TOO_MANY)
     if operation != "cache_delete_stamps":
         refused(request.with_(body=[{"provider": "P", "stamp": {}}]), 422)
+    if operation == "cache_delete_stamps":
+        refused(request, 404, "Unable to find stamp to delete.")
+        rows.stamps(OWNER, "Google")
     refused(request, 404, MISCONFIGURED)
     settings.CERAMIC_CACHE_SCORER_ID = "none"
     refused(request, 404, MISCONFIGURED)
     settings.CERAMIC_CACHE_SCORER_ID = 1
     if operation == "cache_delete_stamps":
-        refused(request, 404, "Unable to find stamp to delete.")
+        refused(request.with_(body=[{"provider": "Ens"}]), 404, "Unable to find stamp to delete.")
 
 
 def cache_score(method: str, address: str, scorer: Any, owner: str = OWNER) -> Request:
