@@ -4,6 +4,7 @@ Nothing drawn here asks for what the contract's section 7 changes, save what is 
 """
 
 import copy
+import dataclasses
 from functools import cache
 from typing import Any
 
@@ -419,7 +420,7 @@ databases = st.builds(merged, st.builds(base), communities(), customizations(), 
 # ---- requests
 
 addresses = st.sampled_from([*[OWNER] * 8, OWNER_MIXED, OWNER_MIXED, OWNER[2:], OTHER, "0x1"])
-scorer_ids = st.sampled_from([*[1, 2, 2, 3] * 3, -1, 99, 10**24])
+scorer_ids = st.sampled_from([*[1, 2, 2, 3] * 3, -1, 99, 10**24, "002", "+2", "2.0", "x"])
 INTERNAL = {"Authorization": world.INTERNAL_TOKEN}
 KEY = {"X-API-Key": world.API_KEY}
 keys = st.sampled_from(
@@ -455,8 +456,23 @@ def distinct_subjects(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(by_subject.values())
 
 
+MALFORMED: tuple[Any, ...] = (None, {}, [], "text", [None], [{"stamp": {}}], [{"provider": 7}], {"scorer_id": "x"})
+
+
 @st.composite
 def asks(draw: st.DrawFn) -> Ask:
+    """A request; one in eight without what it is let in by, or with a body of another shape."""
+    ask = draw(good_asks())
+    match draw(st.sampled_from([*[None] * 7, "unknown", "malformed"])):
+        case "unknown" if ask.headers:
+            return dataclasses.replace(ask, headers=draw(st.sampled_from([{}, {"Authorization": "Bearer x"}])))
+        case "malformed" if ask.body is not None:
+            return dataclasses.replace(ask, body=draw(st.sampled_from(MALFORMED)))
+    return ask
+
+
+@st.composite
+def good_asks(draw: st.DrawFn) -> Ask:
     operation = draw(st.sampled_from(OPERATIONS))
     asker = draw(st.sampled_from([OWNER, OWNER, *PEOPLE]))
     address = draw(addresses) if asker == OWNER else asker
