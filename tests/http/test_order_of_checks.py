@@ -270,6 +270,7 @@ def test_check_revocations_size(settings: Settings) -> None:
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", 200),
         ("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", 200),
         ("5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", 200),
+        ("5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", 400),
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", 400),
         ("0x5aAe", 400),
         ("me.eth", 400),
