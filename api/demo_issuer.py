@@ -45,8 +45,8 @@ BATCH = 1000  # signatures that wait at once
 
 @dataclass(frozen=True)
 class Claim:
-    """What an issuer says of an address. Without `nullifiers` and `hash` it gets a nullifier of its own;
-    dates that are text are taken as they stand."""
+    """What an issuer says of an address. Without `nullifiers` and `hash` it gets a nullifier of its own, with
+    both it bears both; dates that are text are taken as they stand."""
 
     address: str
     provider: str
@@ -112,12 +112,13 @@ def _written(when: datetime | str | None, default: timedelta) -> str:
 
 
 def _marks(claim: Claim) -> dict[str, Any]:
-    """`hash` or `nullifiers` of the subject."""
+    """`hash`, `nullifiers` or both of the subject."""
+    marks: dict[str, Any] = {}
     if claim.hash is not None:
-        return {"hash": claim.hash}
+        marks["hash"] = claim.hash
     if claim.nullifiers is not None:
-        return {"nullifiers": claim.nullifiers}
-    return {"nullifiers": [f"v0.0.0:{claim.provider}:{claim.address.lower()}"]}
+        marks["nullifiers"] = claim.nullifiers
+    return marks or {"nullifiers": [f"v0.0.0:{claim.provider}:{claim.address.lower()}"]}
 
 
 def _unsigned(claim: Claim) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def _unsigned(claim: Claim) -> dict[str, Any]:
         contexts.append("https://w3id.org/vc/status-list/2021/v1")
     if "hash" in marks:
         terms["hash"] = TEXT
-    else:
+    if "nullifiers" in marks:
         terms["nullifiers"] = {"@container": "@list", "@type": TEXT}
         if claim.proof == "ed25519":  # signed over its JSON-LD, which wants every term to have a name
             terms["nullifiers"]["@id"] = "https://schema.org/identifier"
@@ -163,19 +164,22 @@ def _options(claim: Claim) -> str:
             "eip712Domain": {
                 "domain": {"name": "VerifiableCredential"},
                 "primaryType": "Document",
-                "types": _types("hash" if claim.hash is not None else "nullifiers"),
+                "types": _types(*sorted(_marks(claim))),
             },
         }
     )
 
 
 @cache
-def _types(mark: str) -> dict[str, list[dict[str, str]]]:
-    """The EIP-712 types of a stamp whose subject has `mark`."""
-    of_context, of_subject = ("string", "string") if mark == "hash" else ("NullifiersContext", "string[]")
+def _types(*marks: str) -> dict[str, list[dict[str, str]]]:
+    """The EIP-712 types of a stamp whose subject has these marks."""
+    of_context = {"hash": "string", "nullifiers": "NullifiersContext", "provider": "string"}
+    of_subject = {"hash": "string", "id": "string", "nullifiers": "string[]", "provider": "string"}
+    unmarked = {"hash", "nullifiers"}.difference(marks)
     types = {
-        "@context": {mark: of_context, "provider": "string"},
-        "CredentialSubject": {"@context": "@context", mark: of_subject, "id": "string", "provider": "string"},
+        "@context": {field: kind for field, kind in of_context.items() if field not in unmarked},
+        "CredentialSubject": {"@context": "@context"}
+        | {field: kind for field, kind in of_subject.items() if field not in unmarked},
         "Document": {
             "@context": "string[]",
             "credentialSubject": "CredentialSubject",
@@ -194,6 +198,6 @@ def _types(mark: str) -> dict[str, list[dict[str, str]]]:
             "verificationMethod": "string",
         },
     }
-    if mark == "nullifiers":
+    if "nullifiers" in marks:
         types["NullifiersContext"] = {"@container": "string", "@type": "string"}
     return {name: [{"name": field, "type": kind} for field, kind in fields.items()] for name, fields in types.items()}

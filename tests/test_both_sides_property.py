@@ -1,21 +1,22 @@
 """Random databases and requests: the host and the fast path give the same answers and leave the same rows.
 
-Where the contract's section 7 lets the host fail, the fast path must not: those are told apart by the host's
-own error, never by what the fast path does.
+Where the contract's section 7 lets the host fail, the fast path must not: what the host says there is not asked,
+save for nullifiers, which `tests.host.mended` links as section 7 has them.
 """
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.test import override_settings
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
 from scorer_fast.cutover import flags
 from scorer_fast.models import Mismatch
-from tests.host import both_sides, world
+from tests.host import both_sides, mended, scoring, world
 from tests.host.asks import Ask
 from tests.host.both_sides import Rows
 from tests.host.strategies import (
@@ -69,6 +70,10 @@ def host_settings(settings: Settings) -> Iterator[None]:
     for name, value in world.SETTINGS.items():
         setattr(settings, name, value)
     settings.DEMO_API_SCORER_ID = 2
+    settings.DEMO_API_KEY = world.API_KEY
+    settings.DEMO_API_KEY_ALIASES = ["demo"]
+    settings.RATELIMIT_ENABLE = True
+    settings.PASSWORD_HASHERS = ["tests.host.strategies.PBKDF2"]
     settings.SCORER_FAST = OWN
     with both_sides.new_ids_apart():
         yield
@@ -76,43 +81,13 @@ def host_settings(settings: Settings) -> Iterator[None]:
 
 
 @EXAMPLES
-@given(seed=databases, sequence=st.lists(asks(), min_size=1, max_size=3), switched=switches)
+@given(seed=databases, sequence=st.lists(asks(), min_size=1, max_size=5), switched=switches)
 def test_scoring(seed: Rows, sequence: list[Ask], switched: dict[str, Any]) -> None:
-    with override_settings(**switched):
+    with override_settings(**switched), patch.object(scoring, "_link", mended.link):
         theirs = both_sides.host(seed, sequence, SCORED)
         ours = both_sides.fast(seed, sequence, SCORED)
-    assert all(answer.status < 500 for answer in ours.answers)
-    if links_failed(theirs):
-        note("the host failed the score, as section 7 says it does")
-        assert not links_failed(ours)
-        assert host_may_fail(seed, sequence)
-        return
     found = both_sides.differences(ours, theirs)
     assert not found, "\n".join(found)
-
-
-def links_failed(outcome: both_sides.Outcome) -> bool:
-    return "Failed to save HashScorerLinks" in repr(outcome)
-
-
-def host_may_fail(seed: Rows, sequence: list[Ask]) -> bool:
-    """Whether two of all stamps in play share a nullifier, or one has several: section 7's conditions."""
-    stamps = [row["stamp"] for row in seed["ceramic_cache_ceramiccache"]]
-    for ask in sequence:
-        entries = ask.body["stamps"] if isinstance(ask.body, dict) and "stamps" in ask.body else ask.body
-        if isinstance(entries, list):
-            stamps += [entry.get("stamp", entry) for entry in entries if len(entry) > 1]
-    marks = [
-        name
-        for stamp in stamps
-        for name in {
-            *stamp["credentialSubject"].get("nullifiers", []),
-            stamp["credentialSubject"].get("hash"),
-        }
-        if name
-    ]
-    several = any(len(stamp["credentialSubject"].get("nullifiers", [])) > 1 for stamp in stamps)
-    return several or len(set(marks)) < len(marks)
 
 
 @EXAMPLES

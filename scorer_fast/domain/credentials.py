@@ -36,13 +36,15 @@ class Stamp(NamedTuple):
 
 
 class Valid(NamedTuple):
-    """A stamp that passed every check but the signature, with its fields in their types."""
+    """A stamp that passed every check but the signature, with its fields in their types.
+
+    ``last_nullifier``: the last one listed that is not empty, also beside a hash; empty without one.
+    """
 
     key: int
     provider: str
     subject_provider: str
     nullifiers: tuple[str, ...]
-    has_nullifiers: bool
     last_nullifier: str
     expires_at: datetime
     expires_text: str
@@ -71,8 +73,13 @@ def row_order(key: int) -> tuple[bool, int]:
     return (key < 0, abs(key))
 
 
-def read_stamps(stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime) -> Reading:
-    """Every check of a stamp but its signature: issuer, expiry, subject, provider, nullifiers."""
+def read_stamps(
+    stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime, multi: bool
+) -> Reading:
+    """Every check of a stamp but its signature: issuer, expiry, subject, provider, nullifiers.
+
+    ``multi``: as in :func:`effective_nullifiers`; what takes no part in deduplication need not fit its column.
+    """
     candidates: list[Valid] = []
     unreadable: list[Unreadable] = []
     subject = SUBJECT_PREFIX + address.lower()
@@ -81,7 +88,7 @@ def read_stamps(stamps: Iterable[Stamp], *, address: str, trusted_issuers: Colle
         if not isinstance(issuer, str) or issuer not in trusted_issuers:
             continue
         try:
-            valid = _read(stamp, subject, now)
+            valid = _read(stamp, subject, now, multi)
         except ValueError as error:
             unreadable.append(Unreadable(stamp.key, stamp.provider, str(error)))
             continue
@@ -90,7 +97,7 @@ def read_stamps(stamps: Iterable[Stamp], *, address: str, trusted_issuers: Colle
     return Reading(tuple(candidates), tuple(unreadable))
 
 
-def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
+def _read(stamp: Stamp, subject: str, now: datetime, multi: bool) -> Valid | None:
     expires_at = read_expiry(stamp.expiration_date)
     if expires_at <= now:
         return None
@@ -102,7 +109,7 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
     if not isinstance(provider, str):
         raise ValueError("provider is no string")
     own_hash = stamp.hash
-    listed = stamp.nullifiers
+    listed = stamp.nullifiers or None
     if not own_hash and not listed:
         return None
     if listed is not None and not isinstance(listed, list):
@@ -111,6 +118,7 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
     for nullifier in (own_hash, *(listed or ())) if own_hash else nullifiers:
         if not isinstance(nullifier, str):
             raise ValueError("a nullifier is no string")
+    for nullifier in effective_nullifiers(nullifiers, multi=multi):
         if len(nullifier) > NULLIFIER_LENGTH:
             raise ValueError(f"a nullifier is longer than {NULLIFIER_LENGTH} characters")
     # By position: twenty of these are made for every score.
@@ -119,7 +127,6 @@ def _read(stamp: Stamp, subject: str, now: datetime) -> Valid | None:
         stamp.provider,
         provider,
         nullifiers,
-        bool(listed),
         _last_named(listed),
         expires_at,
         stamp.expiration_date,

@@ -14,7 +14,7 @@ HIDDEN = "HIM"  # left out of points_data, shown in possible_points_data
 METAMASK_LIST = "MetaMaskOG2"
 METAMASK_LIMIT = 5000  # MM2 awards in all
 BONUS_COMMUNITIES = 4  # qualified communities that earn SCB
-PROVIDER_LENGTH = 100  # characters: registry_humanpoints.provider
+PROVIDER_LENGTH = TX_HASH_LENGTH = 100  # characters: registry_humanpoints.provider and tx_hash
 
 ACTION_OF_PROVIDER = {
     "SelfStakingBronze": "ISB",
@@ -66,20 +66,21 @@ NO_AWARDS = Awards(False, ())
 
 def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
     """What a passing score earns now, on top of what ``read`` says the address already has."""
-    actions = {row.action for row in read.rows}
+    # Of MM2 any row counts, for it is what the cap counts; of the others the very row that would be written.
+    actions = {row.action for row in read.rows if row.action == METAMASK or row == _once(row.action)}
     keyed = {row.provider for row in read.rows if row.action == HUMAN_KEYS}
     new: list[PointsRow] = []
 
     def once(action: str) -> None:
         if action not in actions:
             actions.add(action)
-            new.append(PointsRow(action, "", "", 0))
+            new.append(_once(action))
 
     for stamp in counting:
-        provider = stamp.subject_provider
-        if stamp.has_nullifiers and provider not in keyed and len(provider) <= PROVIDER_LENGTH:
+        provider, mark = stamp.subject_provider, stamp.last_nullifier
+        if mark and provider not in keyed and len(provider) <= PROVIDER_LENGTH and len(mark) <= TX_HASH_LENGTH:
             keyed.add(provider)
-            new.append(PointsRow(HUMAN_KEYS, provider, stamp.last_nullifier, 0))
+            new.append(PointsRow(HUMAN_KEYS, provider, mark, 0))
         if (action := ACTION_OF_PROVIDER.get(stamp.provider)) is not None:
             once(action)
     if len(read.communities | {community_id}) >= BONUS_COMMUNITIES:
@@ -89,6 +90,11 @@ def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, met
             continue
         once(action)
     return Awards(community_id not in read.communities, tuple(new))
+
+
+def _once(action: str) -> PointsRow:
+    """How an action that is no key is awarded."""
+    return PointsRow(action, "", "", 0)
 
 
 def after(read: PointsRead, awards: Awards, community_id: int) -> PointsRead:

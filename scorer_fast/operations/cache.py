@@ -68,15 +68,21 @@ def cache_delete_stamps(address: str, providers: Sequence[str]) -> Scored:
         if not row.is_replacing:
             raise Refused(Problem.NO_STAMP_TO_DELETE)
 
-    return score_address(
-        address,
-        CommunityKey(_configured_scorer()),
-        missing=MISSING,
-        with_stamps=True,
-        change=Change(named),
-        posted=payloads.posted([], named),
-        require=some_are_there,
-    )
+    try:
+        return score_address(
+            address,
+            CommunityKey(_configured_scorer()),
+            missing=MISSING,
+            with_stamps=True,
+            change=Change(named),
+            posted=payloads.posted([], named),
+            require=some_are_there,
+        )
+    except Refused as refused:
+        # Nothing to delete is told before a missing scorer, for which nothing was read of the address.
+        if refused.problem is MISSING and not any(stamp.provider in named for stamp in _live(address)):
+            raise Refused(Problem.NO_STAMP_TO_DELETE) from None
+        raise
 
 
 def cache_get_score(token_address: str, address: str, alternate_scorer_id: int | None) -> dict[str, Any]:
@@ -125,5 +131,9 @@ def cache_get_stamps(address: str) -> list[CacheStampRow]:
         scored = context.read(lambda: has_score(conf.database, scorer_id, address))
     if not scored:
         return score_address(address, CommunityKey(scorer_id), missing=MISSING, with_stamps=True).stamps()
+    return _live(address)
+
+
+def _live(address: str) -> list[CacheStampRow]:
     with step("read"):
         return context.read(lambda: list_cache_stamps(conf.database, address))

@@ -270,9 +270,9 @@ class Worker:
         if community is None:
             return Outcome(unchanged=len(batch.passport_ids))  # they are gone
         now = datetime.now(UTC)
-        members, failures = read_members(rows, community, trusted_issuers=conf.trusted_issuers, now=now)
-        checked = _check_signatures(members, frozenset(sampled))
         the_rules = rules()
+        members, failures = read_members(rows, community, rules=the_rules, now=now)
+        checked = _check_signatures(members, frozenset(sampled))
         left: set[int] = set()
         for _ in range(ROUNDS):
             decided = decide_in_order(
@@ -361,7 +361,7 @@ class Member:
 
 
 def read_members(
-    rows: Iterable[AddressRow], community: CommunityRow, *, trusted_issuers: Collection[str], now: datetime
+    rows: Iterable[AddressRow], community: CommunityRow, *, rules: Rules, now: datetime
 ) -> tuple[list[Member], list[FailureRow]]:
     """The addresses that can be read, by passport, and those that cannot."""
     members: list[Member] = []
@@ -370,7 +370,11 @@ def read_members(
         try:
             scoring = row.scoring_row(community)
             reading = credentials.read_stamps(
-                scoring.stamps, address=row.address, trusted_issuers=trusted_issuers, now=now
+                scoring.stamps,
+                address=row.address,
+                trusted_issuers=rules.trusted_issuers,
+                now=now,
+                multi=rules.multi_nullifier,
             )
             member = Member(
                 row.passport_id,

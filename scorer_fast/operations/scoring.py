@@ -127,12 +127,19 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Pos
 
 def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> tuple[Plan, signatures.Checked]:
     now = context.now()
-    reading = credentials.read_stamps(row.stamps, address=address, trusted_issuers=conf.trusted_issuers, now=now)
+    the_rules = rules()
+    reading = credentials.read_stamps(
+        row.stamps,
+        address=address,
+        trusted_issuers=the_rules.trusted_issuers,
+        now=now,
+        multi=the_rules.multi_nullifier,
+    )
     log_unreadable(reading.unreadable)
     with step("verify"):
         checked = signatures.check(reading.candidates, reverify=reverify)
     with step("decide"):
-        plan = decide(row, checked.good, address=address, now=now, rules=rules(), change=change)
+        plan = decide(row, checked.good, address=address, now=now, rules=the_rules, change=change)
     note(
         address=address,
         scorer_id=row.community_id,

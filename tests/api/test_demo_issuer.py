@@ -32,7 +32,11 @@ def test_the_did_is_that_of_the_key(proof: Proof, method: str) -> None:
 
 
 @pytest.mark.parametrize("proof", ["eip712", "ed25519"])
-@pytest.mark.parametrize("marks", [{"hash": "v0.0.0:h"}, {"nullifiers": ["v0:a", "v1:b"]}, {}], ids=str)
+@pytest.mark.parametrize(
+    "marks",
+    [{"hash": "v0.0.0:h"}, {"nullifiers": ["v0:a", "v1:b"]}, {"hash": "v0.0.0:h", "nullifiers": ["v0:a"]}, {}],
+    ids=str,
+)
 def test_credentials_verify_until_they_are_changed(proof: Proof, marks: dict[str, Any]) -> None:
     credential = sign_credential(ADDRESS, "Google", proof=proof, **marks)
     subject = credential["credentialSubject"]

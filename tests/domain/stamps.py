@@ -40,7 +40,6 @@ def valid(key: int = 1, provider: str = "Google", *nullifiers: str, expires_at: 
         provider=provider,
         subject_provider=provider,
         nullifiers=nullifiers,
-        has_nullifiers=True,
         last_nullifier=nullifiers[-1] if nullifiers else "",
         expires_at=expires_at,
         expires_text=expires_at.isoformat(),

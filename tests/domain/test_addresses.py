@@ -18,8 +18,18 @@ ALL_LOWER = ["0xde709f2102306220921060314715629080e2fb77", "0x27b1fdb04752bbc536
 def test_the_examples_of_eip55(address: str) -> None:
     assert checksummed(address[2:].lower()) == address[2:]
     assert is_address_as_written(address)
-    assert is_address_as_written(address[2:])
     assert is_address_as_written(address.lower())
+    assert is_address_as_written(address[2:].lower())
+    assert is_address_as_written(address.upper())
+
+
+@pytest.mark.parametrize("address", EIP55)
+def test_a_checksum_is_written_with_0x(address: str) -> None:
+    """Without it, or with another, mixed case is no checksum; in one case either is as good."""
+    for prefix in ("", "0X"):
+        assert not is_address_as_written(prefix + address[2:])
+        assert is_address_as_written(prefix + address[2:].upper())
+        assert is_address((prefix + address[2:]).lower())
 
 
 @pytest.mark.parametrize("address", EIP55)

@@ -16,15 +16,14 @@ from scorer_fast.domain.credentials import (
 from tests.domain.stamps import ISSUER, LATER, ME, NOW, OTHER, stamp
 
 
-def read(*stamps: Stamp, address: str = ME) -> Reading:
-    return read_stamps(stamps, address=address, trusted_issuers=frozenset({ISSUER}), now=NOW)
+def read(*stamps: Stamp, address: str = ME, multi: bool = True) -> Reading:
+    return read_stamps(stamps, address=address, trusted_issuers=frozenset({ISSUER}), now=NOW, multi=multi)
 
 
 def test_a_good_stamp_is_read_whole() -> None:
     (found,) = read(stamp(nullifiers=["v0:a", "v1:b", ""])).candidates
     assert found.nullifiers == ("v0:a", "v1:b", "")
     assert found.last_nullifier == "v1:b"
-    assert found.has_nullifiers
     assert found.expires_at == LATER
     assert found.expires_text == LATER.isoformat()
 
@@ -105,15 +104,28 @@ def test_the_subject_is_the_address_as_it_is_written_in_any_case(address: str) -
 
 def test_a_hash_goes_before_nullifiers() -> None:
     (found,) = read(stamp(hash="v0:h", nullifiers=["v0:a"])).candidates
-    assert found.nullifiers == ("v0:h",)
-    assert found.has_nullifiers
-    (found,) = read(stamp(hash="v0:h", nullifiers=None)).candidates
-    assert (found.nullifiers, found.has_nullifiers, found.last_nullifier) == (("v0:h",), False, "")
+    assert (found.nullifiers, found.last_nullifier) == (("v0:h",), "v0:a")
+
+
+@pytest.mark.parametrize("nothing", [None, [], "", {}, 0, False], ids=repr)
+def test_a_hash_beside_nullifiers_that_are_nothing(nothing: Any) -> None:
+    (found,) = read(stamp(hash="v0:h", nullifiers=nothing)).candidates
+    assert (found.nullifiers, found.last_nullifier) == (("v0:h",), "")
 
 
 def test_a_nullifier_as_long_as_its_column_is_read() -> None:
     longest = "v" * NULLIFIER_LENGTH
     assert read(stamp(nullifiers=[longest])).candidates[0].nullifiers == (longest,)
+
+
+@pytest.mark.parametrize("too_long", ["v1:" + "x" * NULLIFIER_LENGTH, "v0:" + "x" * NULLIFIER_LENGTH])
+def test_only_a_nullifier_that_is_to_be_linked_has_to_fit(too_long: str) -> None:
+    is_linked = too_long.startswith("v0")
+    for fields in ({"nullifiers": ["v0:a", too_long]}, {"hash": too_long}):
+        assert bool(read(stamp(**fields), multi=False).candidates) is not is_linked
+        assert read(stamp(**fields), multi=True).candidates == ()
+    beside = read(stamp(hash="v0:h", nullifiers=[too_long]))
+    assert [found.nullifiers for found in beside.candidates] == [("v0:h",)]
 
 
 def test_row_order_has_posted_stamps_last() -> None:

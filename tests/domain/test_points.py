@@ -38,7 +38,7 @@ def new(stamps: list[Valid], read: PointsRead, **options: Any) -> list[PointsRow
     return list(awarded(stamps, read, **options).rows)
 
 
-KEYLESS = {"has_nullifiers": False, "last_nullifier": ""}
+KEYLESS = {"last_nullifier": ""}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,12 @@ def test_a_provider_that_fits_no_column_earns_no_key() -> None:
     assert new([valid(1, "P" * 101, "v0:1")], known()) == []
 
 
+def test_a_nullifier_that_fits_no_column_or_is_empty_earns_no_key() -> None:
+    assert new([valid(1, "P", "n" * 100)], known()) == [row("HKY", "P", "n" * 100)]
+    assert new([valid(1, "P", "n" * 101)], known()) == []
+    assert new([valid(1, "P", "")], known()) == []
+
+
 @pytest.mark.parametrize(
     ("before", "here", "bonus"),
     [((), 1, False), ((2, 3), 1, False), ((2, 3, 4), 1, True), ((1, 2, 3), 1, False), ((1, 2, 3, 4), 1, True)],
@@ -87,6 +93,18 @@ def test_the_bonus_from_four_communities_on_this_one_included(before: tuple[int,
     found = awarded([], known(communities=frozenset(before)), community_id=here)
     assert (row("SCB") in found.rows) is bonus
     assert found.qualifies is (here not in before)
+
+
+@pytest.mark.parametrize("other", [row("HBI", chain_id=10), row("HBI", tx_hash="0x1"), row("HBI", "Biometrics")])
+def test_an_award_of_another_chain_or_text_is_another_award(other: PointsRow) -> None:
+    stamp = valid(1, "Biometrics", "v0:a")._replace(**KEYLESS)
+    assert new([stamp], known(other)) == [row("HBI")]
+    assert new([stamp], known(other, row("HBI"))) == []
+
+
+def test_metamask_is_awarded_once_whatever_the_row() -> None:
+    listed = known(row("MM2", chain_id=10), lists=frozenset({"MetaMaskOG2"}))
+    assert new([], listed) == []
 
 
 def test_the_bonus_is_given_once() -> None:

@@ -4,9 +4,11 @@ Nothing drawn here asks for what the contract's section 7 changes, save what is 
 """
 
 import copy
+import dataclasses
 from functools import cache
 from typing import Any
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from hypothesis import strategies as st
 
 from api.account.models import hash_key_sha256
@@ -18,10 +20,21 @@ from tests.host.both_sides import Rows
 OWNER = "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"
 OWNER_MIXED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 OTHER = "0xbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+BARE = OWNER[2:]  # another address than OWNER: nothing adds the prefix
+PEOPLE = (OWNER, OTHER, BARE)
 PROVIDERS = ("Google", "Biometrics", "SelfStakingBronze", "HolonymPhone", "AllowList#vip", "Unknown")
 LISTS = ("MetaMaskOG2", "SeasonedPassportOGs", "TheChosenOnes", "vip")
+LIMITED_KEY = "hostKEY3.once-in-a-quarter"
+OLD_KEY = "hostKEY4.not-migrated-yet"
+COMMUNITIES = (1, 2, 3, 4, 5)
 SHARED = ("v0.0.0:one", "v0.0.0:two", "v1.0.0:three", "v1.0.0:four")
-FUTURE = ("2099-01-01T00:00:00Z", "2098-06-01T12:00:00.250+05:30", "2097-12-31T23:59:59.999999-08:00")
+FUTURE = (
+    "2099-01-01T00:00:00Z",
+    "2098-06-01T12:00:00.250+05:30",
+    "2097-12-31T23:59:59.999999-08:00",
+    "2098-06-01t06:30:00.2500001-00:00",
+    "9999-12-31T23:59:59Z",
+)
 PAST = "2024-02-29T00:00:00Z"
 BEFORE = "2025-06-01T00:00:00+00:00"
 EARNED = (
@@ -32,7 +45,15 @@ EARNED = (
     ("ISB", 10, ""),
     ("HIM", 10, ""),
     ("SCB", 0, ""),
+    ("HKY", 10, "HolonymPhone"),
+    ("MM2", 0, ""),
 )
+
+
+class PBKDF2(PBKDF2PasswordHasher):
+    iterations = 10
+
+
 OPERATIONS = (
     "v2_score",
     "internal_score",
@@ -106,7 +127,12 @@ def base() -> Rows:
             for number in (1, 2)
         ],
         "account_account": [{"id": number, "address": f"0x{number:040x}", "user_id": number} for number in (1, 2)],
-        "account_accountapikey": [key_row(world.API_KEY), {**key_row(world.REVOKED_KEY), "revoked": True}],
+        "account_accountapikey": [
+            key_row(world.API_KEY),
+            {**key_row(world.REVOKED_KEY), "revoked": True},
+            {**key_row(LIMITED_KEY), "rate_limit": "1/15m"},
+            {**key_row(OLD_KEY), "hashed_key": PBKDF2().encode(OLD_KEY, "salt"), "hashed_key_sha256": None},
+        ],
         "registry_humanpointsconfig": [
             {"id": number, "action": action, "points": points, "active": action != "HPH"}
             for number, (action, points) in enumerate(world.POINTS.items(), start=1)
@@ -115,21 +141,21 @@ def base() -> Rows:
 
 
 weight = st.one_of(
-    st.sampled_from(["1.5", "16.021", "0.69", "20", "0", "3.00"]),
-    st.sampled_from([1.5, 7.123, 20, 0.1, 5e-06]),
+    st.sampled_from(["1.5", "16.021", "0.69", "20", "0", "3.00", "1e1", "5E-6", " 2.5 ", "-1.5", "0.000005"]),
+    st.sampled_from([1.5, 7.123, 20, 0.1, 5e-06, 0, -0.25, 1.000015, 1e16]),
 )
 
 
 @st.composite
 def communities(draw: st.DrawFn) -> Rows:
-    """Three with their weights; the third may answer to the second's number, too."""
+    """Five with their weights; the third may answer to another's number, too."""
     rows: Rows = {
         "scorer_weighted_scorer": [],
         "scorer_weighted_weightedscorer": [],
         "scorer_weighted_binaryweightedscorer": [],
         "account_community": [],
     }
-    for number in (1, 2, 3):
+    for number in COMMUNITIES:
         kind = draw(st.sampled_from(["WEIGHTED", "WEIGHTED_BINARY"]))
         rows["scorer_weighted_scorer"].append({"id": 100 + number, "type": kind, "exclude_from_weight_updates": False})
         rows[f"scorer_weighted_{'' if kind == 'WEIGHTED' else 'binary'}weightedscorer"].append(
@@ -149,7 +175,7 @@ def communities(draw: st.DrawFn) -> Rows:
                 "created_at": BEFORE,
                 "rule": "LIFO",
                 "deleted_at": draw(st.sampled_from([None, None, BEFORE])),
-                "external_scorer_id": draw(st.sampled_from([None, "2"])) if number == 3 else None,
+                "external_scorer_id": draw(st.sampled_from([None, "1", "2", "2", "777"])) if number == 3 else None,
                 "human_points_program": draw(st.booleans()),
             }
         )
@@ -162,8 +188,10 @@ def customizations(draw: st.DrawFn) -> Rows:
     rows: Rows = {
         "account_addresslist": [{"id": number, "name": name} for number, name in enumerate(LISTS, start=1)],
         "account_addresslistmember": [
-            {"id": number, "address": OWNER, "list_id": number}
-            for number in sorted(draw(st.sets(st.integers(1, len(LISTS)))))
+            {"id": number, "address": member, "list_id": listed}
+            for number, (member, listed) in enumerate(
+                sorted(draw(st.sets(st.tuples(st.sampled_from(PEOPLE), st.integers(1, len(LISTS)))))), start=1
+            )
         ],
     }
     if draw(st.booleans()):
@@ -181,7 +209,14 @@ def customizations(draw: st.DrawFn) -> Rows:
                 "show_in_top_nav": False,
             }
         ]
-        rows["account_allowlist"] = [{"id": 1, "weight": "10.5000", "address_list_id": 4, "customization_id": 1}]
+        rows["account_allowlist"] = [
+            {
+                "id": 1,
+                "weight": draw(st.sampled_from(["10.5000", "0.0000"])),
+                "address_list_id": 4,
+                "customization_id": 1,
+            }
+        ]
         rows["account_customplatform"] = [{"id": 1, "platform_type": "DEVEL", "name": "dev"}]
         rows["account_customcredentialruleset"] = [
             {
@@ -195,7 +230,7 @@ def customizations(draw: st.DrawFn) -> Rows:
         rows["account_customcredential"] = [
             {
                 "id": 1,
-                "weight": "4.2500",
+                "weight": draw(st.sampled_from(["4.2500", "0.0000", "-1.0000"])),
                 "display_name": "c",
                 "customization_id": 1,
                 "platform_id": 1,
@@ -206,7 +241,7 @@ def customizations(draw: st.DrawFn) -> Rows:
 
 
 @st.composite
-def credentials(draw: st.DrawFn, provider: str) -> dict[str, Any]:
+def credentials(draw: st.DrawFn, provider: str, owner: str = OWNER) -> dict[str, Any]:
     """Mostly good ones; also expired, of another address, tampered with, or of the older format."""
     flaw = draw(st.sampled_from([*[None] * 9, "expired", "other", "tampered"]))
     hash = draw(st.sampled_from([None, None, None, f"v0.0.0:hash:{provider}", "v1:hash"]))
@@ -216,11 +251,16 @@ def credentials(draw: st.DrawFn, provider: str) -> dict[str, Any]:
             st.lists(st.sampled_from(SHARED), min_size=1, max_size=3, unique=True).map(tuple),
         )
     )
-    owner = OTHER if flaw == "other" else draw(st.sampled_from([OWNER, OWNER, OWNER_MIXED]))
+    if flaw == "other":
+        subject_owner = draw(st.sampled_from([person for person in PEOPLE if person != owner]))
+    else:
+        subject_owner = draw(st.sampled_from([owner, owner, OWNER_MIXED if owner == OWNER else owner.upper()]))
+    has_both = draw(st.sampled_from([False, False, True]))
     expires = PAST if flaw == "expired" else draw(st.sampled_from(FUTURE))
     subject = draw(st.sampled_from([provider, provider, provider, "Biometrics"]))
     proof: Proof = draw(st.sampled_from(["eip712", "eip712", "ed25519"]))
-    credential = copy.deepcopy(signed(owner, subject, None if hash else nullifiers, hash, expires, proof))
+    marks = nullifiers if has_both or not hash else None
+    credential = copy.deepcopy(signed(subject_owner, subject, marks, hash, expires, proof))
     if flaw == "tampered":
         credential["issuanceDate"] = "2025-06-01T00:00:01.000Z"
     return credential
@@ -250,13 +290,16 @@ def cache_row(number: int, provider: str, credential: dict[str, Any], **changed:
 
 @st.composite
 def kept_stamps(draw: st.DrawFn) -> Rows:
-    """What the address keeps: live stamps, and some deleted, revoked, or of the other type."""
+    """What the addresses keep: live stamps, and some deleted, revoked, or of the other type."""
     rows: Rows = {"ceramic_cache_ceramiccache": [], "ceramic_cache_revocation": []}
-    chosen = draw(st.lists(st.sampled_from(PROVIDERS), min_size=2, max_size=5, unique=True))
-    for number, provider in enumerate(chosen, start=11):
-        credential = draw(credentials(provider))
+    chosen = [(OWNER, name) for name in draw(st.lists(st.sampled_from(PROVIDERS), min_size=2, max_size=5, unique=True))]
+    for person in PEOPLE[1:]:
+        few = draw(st.lists(st.sampled_from(PROVIDERS[:4]), max_size=2, unique=True))
+        chosen += [(person, name) for name in few]
+    for number, (owner, provider) in enumerate(draw(st.permutations(chosen)), start=11):
+        credential = draw(credentials(provider, owner))
         state = draw(st.sampled_from(["live"] * 6 + ["deleted", "revoked", "V2"]))
-        row = cache_row(number, provider, credential)
+        row = cache_row(number, provider, credential, address=owner)
         if state == "deleted":
             row["deleted_at"] = BEFORE
         elif state == "V2":
@@ -271,12 +314,13 @@ def kept_stamps(draw: st.DrawFn) -> Rows:
 
 @st.composite
 def links(draw: st.DrawFn) -> Rows:
-    names = [*SHARED, *(f"v0.0.0:{provider}:{OWNER}" for provider in PROVIDERS[:3]), "v1:hash"]
+    own = [f"v0.0.0:{provider}:{person}" for provider in PROVIDERS[:3] for person in PEOPLE[:2]]
+    names = [*SHARED, *own, "v0.0.0:hash:Google", "v1:hash"]
     held = draw(
         st.lists(
             st.tuples(
                 st.sampled_from(names),
-                st.sampled_from([OWNER, OTHER, OTHER]),
+                st.sampled_from([*PEOPLE, OTHER]),
                 st.sampled_from([1, 2, 2, 3]),
                 st.sampled_from([*FUTURE, PAST]),
             ),
@@ -309,11 +353,17 @@ def stored_score(number: int, state: str) -> dict[str, Any]:
         },
         "stamp_scores": {"Google": 33.25},
         "stamps": {"Google": {"score": "33.25000", "dedup": False, "expiration_date": FUTURE[0]}},
-        "expiration_date": PAST if state == "expired" else FUTURE[1],
+        "expiration_date": FUTURE[1],
     }
-    if state == "error":
-        empty = ("score", "last_score_timestamp", "evidence", "stamp_scores", "stamps", "expiration_date")
+    if state in {"error", "expired error", "begun"}:
+        empty = ("score", "last_score_timestamp", "evidence", "stamp_scores", "stamps")
         row.update(dict.fromkeys(empty), status="ERROR", error="it failed")
+    if state == "begun":
+        row.update(status="PROCESSING", error=None)
+    if state in {"endless", "error", "begun"}:
+        row["expiration_date"] = None
+    elif "expired" in state:
+        row["expiration_date"] = PAST
     return row
 
 
@@ -323,7 +373,7 @@ def earlier(draw: st.DrawFn) -> Rows:
     rows: Rows = {"registry_passport": [], "registry_score": [], "registry_stamp": []}
     for number in sorted(draw(st.sets(st.sampled_from([1, 2, 3])))):
         rows["registry_passport"].append({"id": number, "address": OWNER, "community_id": number})
-        state = draw(st.sampled_from(["none", "good", "expired", "error"]))
+        state = draw(st.sampled_from(["none", "good", "endless", "expired", "error", "expired error", "begun"]))
         if state != "none":
             rows["registry_score"].append(stored_score(number, state))
         for provider in draw(st.lists(st.sampled_from(["Google", "Gone"]), max_size=2)):
@@ -350,7 +400,7 @@ def earlier(draw: st.DrawFn) -> Rows:
     ]
     rows["registry_humanpointscommunityqualifiedusers"] = [
         {"id": number, "address": OWNER, "community_id": number}
-        for number in sorted(draw(st.sets(st.sampled_from([1, 2, 3]))))
+        for number in sorted(draw(st.sets(st.sampled_from(COMMUNITIES))))
     ]
     if draw(st.booleans()):
         rows["registry_humanpointsmultiplier"] = [{"address": OWNER, "multiplier": 3}]
@@ -370,21 +420,33 @@ databases = st.builds(merged, st.builds(base), communities(), customizations(), 
 # ---- requests
 
 addresses = st.sampled_from([*[OWNER] * 8, OWNER_MIXED, OWNER_MIXED, OWNER[2:], OTHER, "0x1"])
-scorer_ids = st.sampled_from([*[1, 2, 2, 3] * 3, -1, 99, 10**24])
+scorer_ids = st.sampled_from([*[1, 2, 2, 3] * 3, -1, 99, 10**24, "002", "+2", "2.0", "x"])
 INTERNAL = {"Authorization": world.INTERNAL_TOKEN}
 KEY = {"X-API-Key": world.API_KEY}
+keys = st.sampled_from(
+    [
+        *[KEY] * 4,
+        {"X-API-Key": LIMITED_KEY},
+        {"X-API-Key": OLD_KEY, "Cookie": "a=b", "Authorization": "Bearer mine"},
+        {"Authorization": f"Token {world.API_KEY}"},
+        {"X-API-Key": world.REVOKED_KEY},
+        {"X-API-Key": "hostKEY4.wrong", "Authorization": f"Bearer {OLD_KEY}"},
+        {"X-API-Key": "demo"},
+        {},
+    ]
+)
 
 
-def bearer() -> dict[str, str]:
-    return {"Authorization": f"Bearer {world.token(OWNER)}"}
+def bearer(owner: str = OWNER) -> dict[str, str]:
+    return {"Authorization": f"Bearer {world.token(owner)}"}
 
 
 @st.composite
-def posted(draw: st.DrawFn, *, least: int = 0) -> list[dict[str, Any]]:
+def posted(draw: st.DrawFn, owner: str, *, least: int = 0) -> list[dict[str, Any]]:
     """Entries for several providers, each with a stamp of the newer proof format (the older is refused)."""
     entries = []
     for provider in draw(st.lists(st.sampled_from(PROVIDERS[:4]), min_size=least, max_size=3, unique=True)):
-        credential = draw(credentials(provider).filter(lambda stamp: "proofValue" in stamp["proof"]))
+        credential = draw(credentials(provider, owner).filter(lambda stamp: "proofValue" in stamp["proof"]))
         entries.append({"provider": provider, "stamp": credential})
     return entries
 
@@ -394,13 +456,31 @@ def distinct_subjects(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(by_subject.values())
 
 
+MALFORMED: tuple[Any, ...] = (None, {}, [], "text", [None], [{"stamp": {}}], [{"provider": 7}], {"scorer_id": "x"})
+
+
 @st.composite
 def asks(draw: st.DrawFn) -> Ask:
+    """A request; one in eight without what it is let in by, or with a body of another shape."""
+    ask = draw(good_asks())
+    match draw(st.sampled_from([*[None] * 7, "unknown", "malformed"])):
+        case "unknown" if ask.headers:
+            return dataclasses.replace(ask, headers=draw(st.sampled_from([{}, {"Authorization": "Bearer x"}])))
+        case "malformed" if ask.body is not None:
+            return dataclasses.replace(ask, body=draw(st.sampled_from(MALFORMED)))
+    return ask
+
+
+@st.composite
+def good_asks(draw: st.DrawFn) -> Ask:
     operation = draw(st.sampled_from(OPERATIONS))
-    address, scorer = draw(addresses), draw(scorer_ids)
+    asker = draw(st.sampled_from([OWNER, OWNER, *PEOPLE]))
+    address = draw(addresses) if asker == OWNER else asker
+    scorer = draw(scorer_ids)
     match operation:
         case "v2_score":
-            return Ask("GET", f"/v2/stamps/{scorer}/score/{address}", None, KEY)
+            query = draw(st.sampled_from(["", "", "?a=1&a=2&b="]))
+            return Ask("GET", f"/v2/stamps/{scorer}/score/{address}{query}", None, draw(keys))
         case "internal_score":
             return Ask("GET", f"/internal/score/v2/{scorer}/{address}", None, INTERNAL)
         case "embed_score":
@@ -409,25 +489,25 @@ def asks(draw: st.DrawFn) -> Ask:
             # An unknown scorer is section 7's.
             payload = {
                 "scorer_id": draw(st.sampled_from([1, 2, 3, "2"])),
-                "stamps": distinct_subjects(draw(posted())),
+                "stamps": distinct_subjects(draw(posted(asker))),
             }
             return Ask("POST", f"/internal/embed/stamps/{address}", payload, INTERNAL)
         case "cache_add_stamps":
-            return Ask("POST", "/ceramic-cache/stamps/bulk", draw(posted()), bearer())
+            return Ask("POST", "/ceramic-cache/stamps/bulk", draw(posted(asker)), bearer(asker))
         case "cache_patch_stamps":
-            removed = draw(st.lists(st.sampled_from(PROVIDERS[4:]), max_size=2))
-            entries = [*draw(posted()), *({"provider": provider} for provider in removed)]
-            return Ask("PATCH", "/ceramic-cache/stamps/bulk", entries, bearer())
+            removed = draw(st.lists(st.sampled_from(PROVIDERS), max_size=2))
+            entries = [*draw(posted(asker)), *({"provider": provider} for provider in removed)]
+            return Ask("PATCH", "/ceramic-cache/stamps/bulk", entries, bearer(asker))
         case "cache_delete_stamps":
             named = draw(st.lists(st.sampled_from(PROVIDERS), max_size=3))
             entries = [{"provider": provider} for provider in named]
-            return Ask("DELETE", "/ceramic-cache/stamps/bulk", entries, bearer())
+            return Ask("DELETE", "/ceramic-cache/stamps/bulk", entries, bearer(asker))
         case "cache_get_score":
             query = draw(st.sampled_from(["", f"?alternate_scorer_id={scorer}"]))
-            return Ask("GET", f"/ceramic-cache/score/{address}{query}", None, bearer())
+            return Ask("GET", f"/ceramic-cache/score/{address}{query}", None, bearer(asker))
         case "cache_calc_score":
             payload = {"alternate_scorer_id": scorer}
-            return Ask("POST", f"/ceramic-cache/score/{address}", payload, bearer())
+            return Ask("POST", f"/ceramic-cache/score/{address}", payload, bearer(asker))
         case _:
             return Ask("GET", f"/ceramic-cache/stamp?address={address}")
 
@@ -438,6 +518,8 @@ switches = st.fixed_dictionaries(
         "FF_API_ANALYTICS": st.sampled_from(["on", "off"]),
         "HUMAN_POINTS_ENABLED": st.booleans(),
         "HUMAN_POINTS_MTA_ENABLED": st.booleans(),
+        "HUMAN_POINTS_START_TIMESTAMP": st.sampled_from([0, 0, 0, 4_000_000_000]),
+        "CERAMIC_CACHE_SCORER_ID": st.sampled_from(["1", 2, 3]),
         "TRUSTED_IAM_ISSUERS": st.sampled_from([list(ISSUERS.values()), [ISSUERS["eip712"]]]),
     }
 )
@@ -598,7 +680,8 @@ LOOK_UPS = (
 @st.composite
 def look_ups(draw: st.DrawFn) -> Ask:
     wrong = OWNER_MIXED[:-1] + "D"
-    address = draw(st.sampled_from([OWNER, OWNER_MIXED, wrong, OWNER.upper(), OWNER[2:], OTHER, "0x1"]))
+    bare = (BARE, OWNER_MIXED[2:])
+    address = draw(st.sampled_from([OWNER, OWNER_MIXED, wrong, OWNER.upper(), *bare, OTHER, "0x1"]))
     match draw(st.sampled_from(LOOK_UPS)):
         case "check_bans":
             payload = [{"credentialSubject": subject} for subject in draw(st.lists(subjects, max_size=4))]

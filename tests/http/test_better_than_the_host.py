@@ -441,6 +441,19 @@ def test_two_stamps_that_share_a_nullifier() -> None:
     assert links()["v0:shared"] == (OWNER, later)
 
 
+def test_a_nullifier_that_takes_no_part_need_not_fit(settings: Settings) -> None:
+    """With the flag off only `v0` is linked: what else is listed bothers nobody, and is too long for a key."""
+    settings.FF_MULTI_NULLIFIER = "off"
+    Community.objects.update(human_points_program=True)
+    rows.stamps(OWNER, "Biometrics", nullifiers=["v0:fits", "v1:" + "x" * 100])
+    answer = good("v2_score").send().json()
+    assert (answer["score"], answer["passing_score"]) == ("30.02100", True)
+    assert answer["stamps"]["Biometrics"]["dedup"] is False
+    assert [name for name in links() if name.startswith("v0:")] == ["v0:fits"]
+    awarded = {(row["action"], row["provider"]) for row in tables.rows("registry_humanpoints")}
+    assert awarded == {("HBI", ""), ("HKY", "Google"), ("HKY", "Ens")}
+
+
 def test_a_stamp_with_own_and_clashing_nullifiers() -> None:
     far = rows.FAR
     rows.link("v0:mine", OWNER, far - timedelta(days=1))

@@ -209,12 +209,15 @@ def test_cache_size_then_stamps_then_scorer(operation: str, settings: Settings) 
     refused(request.with_(body=[{"provider": "P", "stamp": {}}] * 3), 422, TOO_MANY)
     if operation != "cache_delete_stamps":
         refused(request.with_(body=[{"provider": "P", "stamp": {}}]), 422)
+    if operation == "cache_delete_stamps":
+        refused(request, 404, "Unable to find stamp to delete.")
+        rows.stamps(OWNER, "Google")
     refused(request, 404, MISCONFIGURED)
     settings.CERAMIC_CACHE_SCORER_ID = "none"
     refused(request, 404, MISCONFIGURED)
     settings.CERAMIC_CACHE_SCORER_ID = 1
     if operation == "cache_delete_stamps":
-        refused(request, 404, "Unable to find stamp to delete.")
+        refused(request.with_(body=[{"provider": "Ens"}]), 404, "Unable to find stamp to delete.")
 
 
 def cache_score(method: str, address: str, scorer: Any, owner: str = OWNER) -> Request:
@@ -267,6 +270,7 @@ def test_check_revocations_size(settings: Settings) -> None:
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", 200),
         ("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", 200),
         ("5aaeb6053f3e94c9b9a09f33669435e7ef1beaed", 200),
+        ("5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", 400),
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", 400),
         ("0x5aAe", 400),
         ("me.eth", 400),

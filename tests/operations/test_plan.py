@@ -89,7 +89,9 @@ RULES = st.builds(
 
 def planned(row: ScoringRow, rules: Rules) -> Plan:
     """The decision where every signature is good."""
-    reading = read_stamps(row.stamps, address=ME, trusted_issuers=rules.trusted_issuers, now=NOW)
+    reading = read_stamps(
+        row.stamps, address=ME, trusted_issuers=rules.trusted_issuers, now=NOW, multi=rules.multi_nullifier
+    )
     return decide(row, reading.candidates, address=ME, now=NOW, rules=rules)
 
 
