@@ -13,14 +13,14 @@ def is_address(lowered: str) -> bool:
 
 
 def is_address_as_written(address: str) -> bool:
-    """Whether ``address`` is 20 bytes of hex and, where it mixes case, carries its EIP-55 checksum."""
+    """Whether ``address`` is 20 bytes of hex and, where it mixes case, is spelled as EIP-55 says: ``0x`` included."""
     lowered = address.lower()
     if not is_address(lowered):
         return False
     digits = address[-40:]
     if digits in (digits.lower(), digits.upper()):
         return True
-    return digits == checksummed(digits.lower())
+    return address == "0x" + checksummed(digits.lower())
 
 
 def checksummed(digits: str) -> str:

@@ -18,8 +18,17 @@ ALL_LOWER = ["0xde709f2102306220921060314715629080e2fb77", "0x27b1fdb04752bbc536
 def test_the_examples_of_eip55(address: str) -> None:
     assert checksummed(address[2:].lower()) == address[2:]
     assert is_address_as_written(address)
-    assert is_address_as_written(address[2:])
     assert is_address_as_written(address.lower())
+    assert is_address_as_written(address.upper())
+    assert is_address_as_written(address[2:].lower())
+    assert is_address_as_written(address[2:].upper())
+
+
+@pytest.mark.parametrize("address", EIP55)
+def test_a_checksum_begins_with_0x(address: str) -> None:
+    """As eth_utils compares it, which the host asks: without, or with another prefix, mixed case is none."""
+    assert not is_address_as_written(address[2:])
+    assert not is_address_as_written("0X" + address[2:])
 
 
 @pytest.mark.parametrize("address", EIP55)

@@ -29,10 +29,10 @@ def lower_or_400(address: str) -> str:
 
 
 def checked_or_400(address: str) -> str:
-    """The same, but mixed case must be the checksum of EIP-55."""
+    """The same, but mixed case must be the checksum of EIP-55, which begins with `0x`."""
     digits = address[-40:]
     mixed = digits.lower() != digits and digits.upper() != digits
-    if not is_address(address) or (mixed and digits != checksum(digits)):
+    if not is_address(address) or (mixed and address != "0x" + checksum(digits)):
         raise HttpError(400, "Invalid address.")
     return address.lower()
 

@@ -598,7 +598,9 @@ LOOK_UPS = (
 @st.composite
 def look_ups(draw: st.DrawFn) -> Ask:
     wrong = OWNER_MIXED[:-1] + "D"
-    address = draw(st.sampled_from([OWNER, OWNER_MIXED, wrong, OWNER.upper(), OWNER[2:], OTHER, "0x1"]))
+    address = draw(
+        st.sampled_from([OWNER, OWNER_MIXED, OWNER_MIXED[2:], wrong, OWNER.upper(), OWNER[2:], OTHER, "0x1"])
+    )
     match draw(st.sampled_from(LOOK_UPS)):
         case "check_bans":
             payload = [{"credentialSubject": subject} for subject in draw(st.lists(subjects, max_size=4))]
