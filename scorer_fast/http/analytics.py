@@ -15,6 +15,7 @@ from ..errors import Problem, Refused
 from ..operations import context
 from ..operations.signatures import in_transaction
 from ..sql.api_keys import ApiKeyRow, insert_analytics
+from ..sql.connection import sqlstate
 from .problems import PROBLEMS
 
 logger = logging.getLogger("scorer_fast")
@@ -61,8 +62,10 @@ def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None,
                 insert_analytics(alias, row)
         else:
             insert_analytics(alias, row)
-    except Exception:
-        logger.warning("a call could not be recorded", extra={"prefix": key.prefix}, exc_info=True)
+    except Exception as error:
+        # Not its text: PostgreSQL repeats the row in it, the client's headers and query with it.
+        known = {"prefix": key.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("a call could not be recorded", extra=known)
 
 
 def _masked(headers: Mapping[str, str]) -> dict[str, str]:
