@@ -14,7 +14,7 @@ from ..domain.addresses import is_address
 from ..errors import Problem, Refused
 from ..operations.api_keys import authenticate
 from ..sql.api_keys import ApiKeyRow
-from ..telemetry import step
+from ..telemetry import note, step
 
 
 class ApiKeyAuth(APIKeyHeader):
@@ -90,6 +90,7 @@ class TokenAuth(HttpBearer):
             address = did.rpartition(":")[2].lower()
             if not is_address(address):
                 raise Refused(Problem.INVALID_TOKEN)
+        note(address=address)
         return Token(address)
 
 
