@@ -79,7 +79,7 @@ class TokenAuth(HttpBearer):
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Refused(Problem.UNAUTHORIZED)
-        return self.authenticate(request, token.strip())
+        return self.authenticate(request, token)
 
     def authenticate(self, request: HttpRequest, token: str) -> Token:
         with step("auth"):

@@ -360,12 +360,12 @@ def test_a_good_token() -> None:
     assert ask(signed(claims(aud="x", iss="y", sub=5, nbf=0, iat=0, extra=[1]))).send().status_code == 200
 
 
-@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer   "])
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER "])
 def test_the_scheme_in_any_case(scheme: str) -> None:
     assert ask(signed(claims()), scheme).send().status_code == 200
 
 
-@pytest.mark.parametrize("scheme", ["", "Token ", "Basic ", "Bearer:", " "])
+@pytest.mark.parametrize("scheme", ["", "Bearer  ", "Bearer\t", "Token ", "Basic ", "Bearer:", " "])
 def test_another_scheme(scheme: str) -> None:
     refused(ask(signed(claims()), scheme), 401)
 
