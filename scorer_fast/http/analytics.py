@@ -16,7 +16,7 @@ from ..operations import context
 from ..operations.signatures import in_transaction
 from ..sql.api_keys import ApiKeyRow, insert_analytics
 from ..sql.connection import sqlstate
-from .problems import PROBLEMS
+from .problems import OUTAGES, PROBLEMS
 
 logger = logging.getLogger("scorer_fast")
 
@@ -36,7 +36,8 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
         raise
     except Exception as error:
         if not context.is_called():  # else the host's view may still answer, and record, the call
-            _store(request, key, 500, type(error).__name__, None)
+            status = PROBLEMS[Problem.UNAVAILABLE][0] if isinstance(error, OUTAGES) else 500
+            _store(request, key, status, type(error).__name__, None)
         raise
     _store(request, key, response.status_code, None, response.content.decode())
     return response

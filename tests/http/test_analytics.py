@@ -10,6 +10,7 @@ from django.db import Error, connection
 from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
+from scorer_fast.errors import VerifierDown
 from scorer_fast.http import analytics
 from tests.factories import rows, tables
 from tests.factories.requests import Request, good, key
@@ -159,6 +160,17 @@ def test_a_scoring_that_is_rolled_back_does_not_take_the_row_along() -> None:
     (row,) = stored()
     assert (row["status_code"], row["response"]) == (500, None)
     assert row["error"]
+
+
+def test_an_outage_is_stored_as_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise VerifierDown
+
+    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    rows.stamps(OWNER, "Google")
+    assert ask().send().status_code == 503
+    (row,) = stored()
+    assert (row["status_code"], row["error"], row["response"]) == (503, "VerifierDown", None)
 
 
 def test_a_path_longer_than_its_column() -> None:

@@ -21,6 +21,7 @@ from pytest_django import Settings
 from api.account.models import Community
 from api.demo_issuer import Claim
 from scorer_fast import telemetry
+from scorer_fast.errors import VerifierDown
 from scorer_fast.http.catalogue import OPERATIONS
 from scorer_fast.operations import scoring, write
 from tests.factories import rows
@@ -259,6 +260,24 @@ def test_an_exception_is_an_error_of_step_and_request(
         assert found[name].status.description == "ZeroDivisionError"
     assert found["read"].status.status_code is StatusCode.UNSET
     assert (line(log).outcome, line(log).status) == ("exception", None)
+
+
+def test_an_outage_is_in_the_line_as_it_is_answered(
+    one: Community, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise VerifierDown
+
+    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    rows.stamps(OWNER, "Google")
+    response = good("internal_score").send()
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert (line(log).outcome, line(log).status) == ("failed", 503)
+    (warning,) = [record for record in log.records if record.name == "scorer_fast"]
+    assert (warning.levelno, warning.request_id) == (logging.WARNING, line(log).request_id)
+    root = spans()["internal_score"]
+    assert (root.status.status_code, root.attributes["status"]) == (StatusCode.ERROR, 503)
+    assert spans()["verify"].status.description == "VerifierDown"
 
 
 def test_counters_of_signatures(one: Community) -> None:
