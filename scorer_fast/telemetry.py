@@ -39,6 +39,7 @@ COUNTERS = {
 _counters = {name: _meter.create_counter(f"scorer_fast.{name}", description=text) for name, text in COUNTERS.items()}
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}\Z")
+_REQUEST_ID_SEEN = "_scorer_fast_request_id"
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("scorer_fast_facts", default=None)
 
 
@@ -87,9 +88,13 @@ class step:
 
 
 def request_id(request: HttpRequest) -> str:
-    """The caller's ``X-Request-ID`` where it is harmless text, else a new one."""
-    given = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    """The caller's ``X-Request-ID`` where it is harmless text, else a new one; the same in every line of a request."""
+    known: str | None = getattr(request, _REQUEST_ID_SEEN, None)
+    if known is None:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        known = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        setattr(request, _REQUEST_ID_SEEN, known)
+    return known
 
 
 class operation:

@@ -13,7 +13,7 @@ def is_address(lowered: str) -> bool:
 
 
 def is_address_as_written(address: str) -> bool:
-    """Whether ``address`` is 20 bytes of hex and, where it mixes case, its EIP-55 checksum (with ``0x``)."""
+    """Whether ``address`` is 20 bytes of hex and, where it mixes case, is spelled as EIP-55 says: ``0x`` included."""
     lowered = address.lower()
     if not is_address(lowered):
         return False

@@ -10,7 +10,7 @@ ACCOUNT, HASH, SINGLE_STAMP = "account", "hash", "single_stamp"
 
 
 class Ban(NamedTuple):
-    """A ban that still runs; an empty hash, address or provider matches nothing."""
+    """A ban that still runs; an empty hash or address matches nothing."""
 
     type: str
     provider: str

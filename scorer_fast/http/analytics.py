@@ -15,7 +15,8 @@ from ..errors import Problem, Refused
 from ..operations import context
 from ..operations.signatures import in_transaction
 from ..sql.api_keys import ApiKeyRow, insert_analytics
-from .problems import PROBLEMS
+from ..sql.connection import sqlstate
+from .problems import OUTAGES, PROBLEMS
 
 logger = logging.getLogger("scorer_fast")
 
@@ -35,7 +36,8 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
         raise
     except Exception as error:
         if not context.is_called():  # else the host's view may still answer, and record, the call
-            _store(request, key, 500, type(error).__name__, None)
+            status = PROBLEMS[Problem.UNAVAILABLE][0] if isinstance(error, OUTAGES) else 500
+            _store(request, key, status, type(error).__name__, None)
         raise
     _store(request, key, response.status_code, None, response.content.decode())
     return response
@@ -61,8 +63,10 @@ def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None,
                 insert_analytics(alias, row)
         else:
             insert_analytics(alias, row)
-    except Exception:
-        logger.warning("a call could not be recorded", extra={"prefix": key.prefix}, exc_info=True)
+    except Exception as error:
+        # Not its text: PostgreSQL repeats the row in it, the client's headers and query with it.
+        known = {"prefix": key.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("a call could not be recorded", extra=known)
 
 
 def _masked(headers: Mapping[str, str]) -> dict[str, str]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from ninja import NinjaAPI
 from ninja.parser import Parser
 
 from .. import __version__, telemetry
-from ..errors import Problem, Refused, VerifierDown
+from ..errors import Problem, Refused
 from ..operations import context
 from . import ceramic_cache, embed, internal, v2
 from .catalogue import find
-from .problems import problem_response
+from .problems import OUTAGES, problem_response
 
+logger = logging.getLogger("scorer_fast")
 View = Callable[..., HttpResponse]
 
 _ESCAPES = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # NUL, or a surrogate that may stand alone
@@ -117,8 +118,9 @@ def _standing_alone(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
-        except (OperationalError, InterfaceError, VerifierDown):
-            telemetry.logger.warning("the database or didkit is not available", exc_info=True)
+        except OUTAGES:
+            known = {"request_id": telemetry.request_id(request)}
+            logger.warning("the database or didkit is not available", extra=known, exc_info=True)
             return problem_response(Problem.UNAVAILABLE)
 
     return answer
@@ -130,5 +132,5 @@ def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[U
 
 # Every view instrumented; what is unexpected is raised to the caller.
 PATTERNS = _wrapped(api.urls[0], _answering)
-# The same for a service of its own, where nobody stands behind it.
-STANDALONE_PATTERNS = _wrapped(PATTERNS, _standing_alone)
+# The same for a service of its own, where nobody stands behind it: what an outage is answered is in its line too.
+STANDALONE_PATTERNS = _wrapped(_wrapped(api.urls[0], _standing_alone), _answering)

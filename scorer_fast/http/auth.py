@@ -14,7 +14,7 @@ from ..domain.addresses import is_address
 from ..errors import Problem, Refused
 from ..operations.api_keys import authenticate
 from ..sql.api_keys import ApiKeyRow
-from ..telemetry import step
+from ..telemetry import note, step
 
 
 class ApiKeyAuth(APIKeyHeader):
@@ -79,7 +79,7 @@ class TokenAuth(HttpBearer):
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             raise Refused(Problem.UNAUTHORIZED)
-        return self.authenticate(request, token.strip())
+        return self.authenticate(request, token)
 
     def authenticate(self, request: HttpRequest, token: str) -> Token:
         with step("auth"):
@@ -90,6 +90,7 @@ class TokenAuth(HttpBearer):
             address = did.rpartition(":")[2].lower()
             if not is_address(address):
                 raise Refused(Problem.INVALID_TOKEN)
+        note(address=address)
         return Token(address)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpResponse
 
-from ..errors import Problem
+from ..errors import Problem, VerifierDown
 from .responses import json_response
 
 RETRY_AFTER_SECONDS = 1
+# What is answered as Problem.UNAVAILABLE where nobody stands behind this app.
+OUTAGES = (OperationalError, InterfaceError, VerifierDown)
 
 PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.INVALID_API_KEY: (401, "Invalid API Key."),

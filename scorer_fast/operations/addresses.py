@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..conf import conf
 from ..domain.addresses import is_address, is_address_as_written
 from ..errors import Problem, Refused
+from ..telemetry import note
 
 
 def lowered(address: str) -> str:
@@ -12,6 +13,7 @@ def lowered(address: str) -> str:
     address = address.lower()
     if not is_address(address):
         raise Refused(Problem.INVALID_ADDRESS)
+    note(address=address)
     return address
 
 
@@ -19,7 +21,15 @@ def lowered_as_written(address: str) -> str:
     """The address lower-cased; Refused when it is none, or mixes case without its EIP-55 checksum."""
     if not is_address_as_written(address):
         raise Refused(Problem.INVALID_ADDRESS)
-    return address.lower()
+    return lowered(address)
+
+
+def as_given(address: str) -> str:
+    """The address lower-cased, whatever it is; in span and log line only where it is one."""
+    address = address.lower()
+    if is_address(address):
+        note(address=address)
+    return address
 
 
 def require_own(address: str, token_address: str) -> None:

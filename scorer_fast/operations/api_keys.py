@@ -23,6 +23,7 @@ from django.utils.crypto import constant_time_compare
 from ..conf import conf
 from ..errors import Problem, Refused
 from ..sql.api_keys import ApiKeyRow, get_api_key, update_key_hash
+from ..sql.connection import sqlstate
 from ..telemetry import step
 from . import context
 from .signatures import in_transaction
@@ -94,8 +95,10 @@ def _migrate(row: ApiKeyRow, digest: str) -> None:
                 update_key_hash(alias, row.id, digest)
         else:
             update_key_hash(alias, row.id, digest)
-    except DatabaseError:
-        logger.warning("an API key's hash could not be migrated", extra={"prefix": row.prefix}, exc_info=True)
+    except DatabaseError as error:
+        # Not its text: PostgreSQL repeats the row in it, its hashes with it.
+        known = {"prefix": row.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("an API key's hash could not be migrated", extra=known)
 
 
 class _Failures:

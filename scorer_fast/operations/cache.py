@@ -131,6 +131,7 @@ def cache_get_stamps(address: str) -> list[CacheStampRow]:
         scored = context.read(lambda: has_score(conf.database, scorer_id, address))
     if not scored:
         return score_address(address, CommunityKey(scorer_id), missing=MISSING, with_stamps=True).stamps()
+    note(scorer_id=scorer_id)
     return _live(address)
 
 

@@ -46,7 +46,7 @@ def check_bans(subjects: Sequence[Subject]) -> list[tuple[str | None, Ban | None
     if did is None:
         raise Refused(Problem.NO_CREDENTIALS)
     written = did.rpartition(":")[2]
-    address = written.lower()
+    address = addresses.as_given(written)
     hashes = sorted({subject.hash for subject in subjects if subject.hash})
     now = context.now()
     bans = _read(lambda alias: sql.list_bans(alias, _spellings(written), hashes, now))
@@ -76,7 +76,8 @@ def check_revocations(proof_values: Sequence[str]) -> list[tuple[str, bool]]:
 def allow_list(name: str, address: str) -> bool:
     """Whether the address, lower-cased and otherwise as it is, is on the list of that name."""
     _storable(name, address)
-    return _read(lambda alias: sql.is_listed(alias, name, address.lower()))
+    lowered = addresses.as_given(address)
+    return _read(lambda alias: sql.is_listed(alias, name, lowered))
 
 
 def credential_definition(provider_id: str) -> str:

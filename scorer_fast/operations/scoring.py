@@ -106,7 +106,9 @@ def score_address(
 
 def require_community(community: CommunityKey, missing: Problem) -> None:
     """Refused(``missing``) without such a community: for requests that end before anything is scored."""
-    if context.read(lambda: find_community(conf.database, community)) is None:
+    with step("read"):
+        found = context.read(lambda: find_community(conf.database, community))
+    if found is None:
         raise Refused(missing)
 
 

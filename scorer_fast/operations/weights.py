@@ -13,7 +13,7 @@ from ..domain.weights import Weights
 from ..errors import Problem, Refused
 from ..sql.communities import BIGINT
 from ..sql.lookups import get_weights
-from ..telemetry import step
+from ..telemetry import note, step
 from . import context
 
 _ENTRIES = 1000  # communities a process remembers
@@ -42,6 +42,7 @@ def cache_weights() -> dict[str, float]:
 def _weights(community_id: int) -> dict[str, float]:
     if abs(community_id) > BIGINT:
         raise Refused(Problem.NO_COMMUNITY)
+    note(scorer_id=community_id)
     weights = context.read(lambda: _known_or_read((conf.read_database, community_id)))
     if weights is None:
         raise Refused(Problem.NO_COMMUNITY)

@@ -29,7 +29,7 @@ def lower_or_400(address: str) -> str:
 
 
 def checked_or_400(address: str) -> str:
-    """The same, but mixed case must be the checksum of EIP-55, with `0x` before it."""
+    """The same, but mixed case must be the checksum of EIP-55, which begins with `0x`."""
     digits = address[-40:]
     mixed = digits.lower() != digits and digits.upper() != digits
     if not is_address(address) or (mixed and address != "0x" + checksum(digits)):

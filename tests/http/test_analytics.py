@@ -10,6 +10,7 @@ from django.db import Error, connection
 from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
+from scorer_fast.errors import VerifierDown
 from scorer_fast.http import analytics
 from tests.factories import rows, tables
 from tests.factories.requests import Request, good, key
@@ -126,6 +127,31 @@ def test_a_row_that_cannot_be_stored_does_not_fail_the_call(caplog: pytest.LogCa
     assert stored() == []
 
 
+@pytest.mark.parametrize("refusal", ["jsonb", "row"])
+def test_a_row_that_cannot_be_stored_is_not_repeated_in_the_log(
+    refusal: str, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    """PostgreSQL's own text shows the JSON it could not read, and the row that broke a constraint."""
+    query = "?token=query-secret" + ("&x=%00" if refusal == "jsonb" else "")
+    if refusal == "row":
+        constraint = f"ALTER TABLE {TABLE} {{}} CONSTRAINT refused{{}}"
+        with connection.cursor() as cursor:
+            cursor.execute(constraint.format("ADD", " CHECK (status_code < 200)"))
+        request.addfinalizer(lambda: connection.cursor().execute(constraint.format("DROP", "")))
+    sent = ask(f"/v2/stamps/1/score/{OWNER}{query}", **{"X-Forwarded-Access-Token": "header-secret"})
+    with caplog.at_level(logging.DEBUG):
+        assert sent.send().status_code == 200
+    (record,) = [record for record in caplog.records if record.name == "scorer_fast"]
+    assert record.message == "a call could not be recorded"
+    assert (record.error, record.sqlstate) == {
+        "jsonb": ("DataError", "22P05"),
+        "row": ("IntegrityError", "23514"),
+    }[refusal]
+    said = caplog.text + "".join(repr(vars(record)) for record in caplog.records if record.name != "django.request")
+    for secret in ("query-secret", "header-secret", API_KEY, AccountAPIKey.objects.get().pk):
+        assert secret not in said
+
+
 def test_a_scoring_that_is_rolled_back_does_not_take_the_row_along() -> None:
     fault("registry_event", "on purpose")
     with pytest.raises(Error, match="on purpose"):
@@ -134,6 +160,17 @@ def test_a_scoring_that_is_rolled_back_does_not_take_the_row_along() -> None:
     (row,) = stored()
     assert (row["status_code"], row["response"]) == (500, None)
     assert row["error"]
+
+
+def test_an_outage_is_stored_as_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise VerifierDown
+
+    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    rows.stamps(OWNER, "Google")
+    assert ask().send().status_code == 503
+    (row,) = stored()
+    assert (row["status_code"], row["error"], row["response"]) == (503, "VerifierDown", None)
 
 
 def test_a_path_longer_than_its_column() -> None:

@@ -21,10 +21,11 @@ from pytest_django import Settings
 from api.account.models import Community
 from api.demo_issuer import Claim
 from scorer_fast import telemetry
+from scorer_fast.errors import VerifierDown
 from scorer_fast.http.catalogue import OPERATIONS
 from scorer_fast.operations import scoring, write
 from tests.factories import rows
-from tests.factories.requests import GOOD_STATUS, Request, good
+from tests.factories.requests import GOOD_STATUS, Request, good, subject
 from tests.factories.rows import OWNER
 from tests.host import world
 
@@ -140,6 +141,68 @@ def test_what_a_scoring_says_of_itself(one: Community, log: pytest.LogCaptureFix
     assert attributes["duration_ms"] >= attributes["write_ms"]
 
 
+ABOUT_NO_ADDRESS = {
+    "embed_validate_api_key",
+    "embed_weights",
+    "cache_weights",
+    "check_revocations",
+    "credential_definition",
+}
+SCORED = {
+    *("v2_score", "internal_score", "embed_score", "embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"),
+    *("cache_delete_stamps", "cache_get_score", "cache_calc_score", "cache_get_stamps", "embed_weights"),
+    "cache_weights",
+}
+
+
+@pytest.mark.parametrize("operation", IDS)
+def test_whom_a_request_is_about(operation: str, one: Community, log: pytest.LogCaptureFixture) -> None:
+    rows.stamps(OWNER, "Google")
+    rows.ruleset("Custom", {})
+    expected = {"operation": operation, "outcome": "answered"}
+    if operation not in ABOUT_NO_ADDRESS:
+        expected["address"] = OWNER
+    if operation in SCORED:
+        expected["scorer_id"] = 1
+    for _ in range(2):  # a first score, and one that is stored
+        if operation != "cache_delete_stamps" or not SPANS.get_finished_spans():
+            log.clear()
+            good(operation).send()
+    if operation == "cache_get_score":
+        expected["outcome"] = "stored"
+    assert expected.items() <= dict(spans()[operation].attributes).items()
+    said = vars(line(log))
+    assert expected.items() <= said.items()
+    assert ("address" in said, "scorer_id" in said) == ("address" in expected, "scorer_id" in expected)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        good("v2_score").with_(path=f"/v2/stamps/999/score/{OWNER}"),
+        good("embed_add_stamps").with_(body={"scorer_id": 1, "stamps": [{}]}),
+        good("cache_add_stamps").with_(body=[{"provider": "Google", "stamp": {}}]),
+        good("cache_delete_stamps"),
+    ],
+)
+def test_a_refusal_says_whom_it_was_about(request_: Request, one: Community, log: pytest.LogCaptureFixture) -> None:
+    assert request_.send().status_code in (404, 422)
+    assert (line(log).address, line(log).outcome) == (OWNER, "refused")
+
+
+def test_what_is_no_address_is_not_called_one(one: Community, log: pytest.LogCaptureFixture) -> None:
+    path = good("allow_list").path.replace(OWNER, "no-address-but-a-secret")
+    for request in (
+        good("allow_list").with_(path=path),
+        good("check_bans").with_(body=[subject(id="did:no-address-but-a-secret")]),
+        good("gtc_stake").with_(path="/internal/stake/gtc/no-address-but-a-secret"),
+    ):
+        log.clear()
+        request.send()
+        assert not hasattr(line(log), "address")
+        assert "secret" not in repr(vars(line(log)))
+
+
 @pytest.mark.parametrize("operation", IDS)
 def test_one_log_line_per_request(operation: str, one: Community, log: pytest.LogCaptureFixture) -> None:
     rows.stamps(OWNER, "Google")
@@ -197,6 +260,24 @@ def test_an_exception_is_an_error_of_step_and_request(
         assert found[name].status.description == "ZeroDivisionError"
     assert found["read"].status.status_code is StatusCode.UNSET
     assert (line(log).outcome, line(log).status) == ("exception", None)
+
+
+def test_an_outage_is_in_the_line_as_it_is_answered(
+    one: Community, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise VerifierDown
+
+    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    rows.stamps(OWNER, "Google")
+    response = good("internal_score").send()
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert (line(log).outcome, line(log).status) == ("failed", 503)
+    (warning,) = [record for record in log.records if record.name == "scorer_fast"]
+    assert (warning.levelno, warning.request_id) == (logging.WARNING, line(log).request_id)
+    root = spans()["internal_score"]
+    assert (root.status.status_code, root.attributes["status"]) == (StatusCode.ERROR, 503)
+    assert spans()["verify"].status.description == "VerifierDown"
 
 
 def test_counters_of_signatures(one: Community) -> None:

@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 
+from django.test import RequestFactory
+
 from settings.logs import JsonFormatter
 
 
@@ -23,6 +25,18 @@ def test_a_line_is_one_json_object_with_what_came_through_extra() -> None:
         "status": 200,
         "at": "{1}",
     }
+
+
+def test_a_request_that_django_logs_is_left_out() -> None:
+    """Its text is `<WSGIRequest: GET '/path?api_key=…'>`."""
+    request = RequestFactory().get("/v2?api_key=secret-in-the-query")
+    logger = logging.getLogger("django.request")
+    extra = {"status_code": 500, "request": request}
+    record = logger.makeRecord(logger.name, logging.ERROR, "file.py", 1, "Internal Server Error", (), None, extra=extra)
+    line = JsonFormatter().format(record)
+    assert "secret-in-the-query" not in line
+    assert "request" not in json.loads(line)
+    assert json.loads(line)["status_code"] == 500
 
 
 def test_a_traceback_comes_along() -> None:
