@@ -148,6 +148,7 @@ def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
         figures.record(operation.id, FAST, time.perf_counter() - started, failed)
     breaker.failed(admission)
     _count(operation, "fallbacks")
+    call.hand_over(request)  # the host counts this request: it must not cost the client twice
     return None
 
 
