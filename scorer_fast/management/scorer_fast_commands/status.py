@@ -43,7 +43,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             line += f"  since {one['updated_at']} by {one['updated_by']}"
         if one["guard"]:
             line += f"  guard: {_said(one['guard'])}"
-        command.stdout.write(line)
+        command.stdout.write(line.rstrip())
     for kill in found["kill_switches"]:
         command.stdout.write(f"killed: {kill['target']} since {kill['since']} by {kill['by']}: {kill['reason']}")
     for latch in found["latches"]:
