@@ -63,6 +63,8 @@ OWN: dict[str, Any] = {
     "RESCORE_ADDRESSES_PER_SECOND": 0.0,  # most that one process rescores; 0: as fast as it goes
 }
 
+OPT_HEADER_CHOICES = ("all", "internal", "none")  # of OPT_HEADER_ALLOWED
+
 GUARD_DEFAULTS: dict[str, Any] = {
     "INTERVAL_SECONDS": 30.0,  # seconds between two judgements by the workers; 0: only by command
     "DRY_RUN": False,  # True: judge and log, latch nothing

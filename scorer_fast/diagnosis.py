@@ -23,8 +23,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import URLResolver, get_resolver
 
 from . import samples
-from .conf import GUARD_DEFAULTS, OWN, conf
+from .conf import GUARD_DEFAULTS, OPT_HEADER_CHOICES, OWN, conf
 from .http.catalogue import BY_ID
+from .models.flags import Mode
 from .sql import functions, needs
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
@@ -70,6 +71,7 @@ def look_at_own_settings() -> Iterator[Finding]:
         yield required("E001", "SCORER_FAST", f"it is {_kind(given)}", "Make SCORER_FAST a dict.")
         return
     yield from _look_at_keys("SCORER_FAST", given, OWN)
+    yield from _look_at_choices(given)
     guard = given.get("GUARD")
     if isinstance(guard, dict):
         own = {key: value for key, value in guard.items() if key != "OPERATIONS"}
@@ -80,6 +82,24 @@ def look_at_own_settings() -> Iterator[Finding]:
                 yield _unknown('SCORER_FAST["GUARD"]["OPERATIONS"]', name, BY_ID)
             elif isinstance(limits, dict):
                 yield from _look_at_keys(f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS)
+
+
+def _look_at_choices(given: dict[str, Any]) -> Iterator[Finding]:
+    """Names that are taken for nothing where they are misspelt."""
+    modes = given.get("MODES")
+    targets = ["*", *BY_ID, *dict.fromkeys(operation.group for operation in BY_ID.values())]
+    for name, mode in modes.items() if isinstance(modes, dict) else ():
+        if name not in targets:
+            yield _unknown('SCORER_FAST["MODES"]', name, targets)
+        if mode not in Mode.values:
+            yield _no_choice(f'SCORER_FAST["MODES"]["{name}"]', mode, Mode.values)
+    allowed = given.get("OPT_HEADER_ALLOWED", OPT_HEADER_CHOICES[0])
+    if isinstance(allowed, str) and allowed not in OPT_HEADER_CHOICES:
+        yield _no_choice('SCORER_FAST["OPT_HEADER_ALLOWED"]', allowed, OPT_HEADER_CHOICES)
+
+
+def _no_choice(where: str, value: object, choices: Iterable[str]) -> Finding:
+    return required("E003", where, f"it is {value!r}", f"Give one of {', '.join(map(repr, choices))}.")
 
 
 def _look_at_keys(where: str, given: dict[str, Any], known: dict[str, Any]) -> Iterator[Finding]:

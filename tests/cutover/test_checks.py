@@ -40,6 +40,14 @@ def test_a_sound_project_raises_none() -> None:
 # ---- SCORER_FAST
 
 
+def test_what_may_be_chosen_raises_none(settings: Settings) -> None:
+    settings.SCORER_FAST = {
+        "MODES": {"*": "shadow", "cache": "legacy", "v2_score": "fast"},
+        "OPT_HEADER_ALLOWED": "internal",
+    }
+    assert raised() == []
+
+
 @pytest.mark.parametrize("given", [[], "x", 1])
 def test_e001_it_is_no_dict(settings: Settings, given: Any) -> None:
     settings.SCORER_FAST = given
@@ -59,6 +67,7 @@ def test_it_may_be_left_out(settings: Settings) -> None:
         ({"GUARD": {"P95_RATOI": 1}}, "Did you mean 'P95_RATIO'?"),
         ({"GUARD": {"OPERATIONS": {"v2_scores": {}}}}, "Did you mean 'v2_score'?"),
         ({"GUARD": {"OPERATIONS": {"v2_score": {"MIN_SAMPLES": 1}}}}, "Did you mean 'MIN_SAMPLE'?"),
+        ({"MODES": {"v2_scores": "fast"}}, "Did you mean 'v2_score'?"),
     ],
 )
 def test_e002_an_unknown_key(settings: Settings, given: dict[str, Any], hint: str) -> None:
@@ -78,6 +87,9 @@ def test_e002_an_unknown_key(settings: Settings, given: dict[str, Any], hint: st
         {"GUARD": []},
         {"GUARD": {"MIN_SAMPLE": "many"}},
         {"GUARD": {"OPERATIONS": {"v2_score": {"DRY_RUN": "yes"}}}},
+        {"MODES": {"score": "fats"}},
+        {"MODES": {"*": None}},
+        {"OPT_HEADER_ALLOWED": "nobody"},
     ],
 )
 def test_e003_a_value_of_another_kind(settings: Settings, given: dict[str, Any]) -> None:
