@@ -81,6 +81,11 @@ GUARD_DEFAULTS: dict[str, Any] = {
     "LATCH_SHADOW": True,  # False: what is only shadowed is reported, not latched
 }
 
+# Numbers that may also be None: no limit, or a rule that is not judged.
+MAY_BE_NONE = frozenset(
+    {"ASGI_CONN_MAX_AGE", "ERROR_POINTS", "ERROR_PERCENT", "P95_RATIO", "P95_ABOVE_MS", "P95_MS", "MISMATCHES"}
+)
+
 
 def own(name: str) -> Any:
     """The value of ``SCORER_FAST[name]``, or its default; KeyError for a name this app does not know."""
