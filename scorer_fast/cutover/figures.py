@@ -190,6 +190,8 @@ class _Recorder:
         while not self._ending:
             self._wake.wait(max(conf.figures_flush_seconds, 0.05))
             for what, job in (("figures", self.flush), ("guard", guard.after_flush)):
+                if what == "guard" and self._ending:
+                    break  # whoever goes on judges
                 try:
                     job()
                     away.discard(what)
