@@ -1,7 +1,11 @@
-"""Flags, kill switches and latches as people change them; every change needs a reason and is logged."""
+"""Flags, kill switches and latches as people change them; every change needs a reason and is logged.
+
+What the shadow found and what the guard said of it is shown here, and changed by nobody.
+"""
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -10,10 +14,13 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from .cutover import flags
+from .cutover import curl, flags
+from .cutover.guard import Verdict
 from .http.catalogue import OPERATIONS
-from .models import FlagLog, KillSwitch, Latch, OperationFlag
+from .models import FlagLog, GuardVerdict, KillSwitch, Latch, Mismatch, MismatchSample, OperationFlag
 
 
 class _Reasoned(forms.ModelForm):  # type: ignore[type-arg]
@@ -83,11 +90,7 @@ class _Shown(_Kept):
         return False
 
 
-class LogInline(admin.TabularInline):  # type: ignore[type-arg]
-    """What was changed, by whom and why; newest first."""
-
-    model = FlagLog
-    fields = readonly_fields = ("changed_at", "changed_by", "from_value", "to_value", "reason")
+class _ShownInline(admin.options.InlineModelAdmin):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
@@ -96,6 +99,13 @@ class LogInline(admin.TabularInline):  # type: ignore[type-arg]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class LogInline(_ShownInline, admin.TabularInline):  # type: ignore[type-arg]
+    """What was changed, by whom and why; newest first."""
+
+    model = FlagLog
+    fields = readonly_fields = ("changed_at", "changed_by", "from_value", "to_value", "reason")
 
 
 @admin.register(OperationFlag)
@@ -174,3 +184,67 @@ class FlagLogAdmin(_Shown):
     list_display = ("changed_at", "operation_id", "from_value", "to_value", "changed_by", "reason")
     list_filter = ("operation", "changed_by")
     list_display_links = None
+
+
+def _preformatted(value: Any) -> SafeString:
+    """A value as indented JSON, a text as it is; nothing in it is taken for HTML."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0">{}</pre>', text)
+
+
+class SampleInline(_ShownInline, admin.StackedInline):  # type: ignore[type-arg]
+    """Requests of a group with both answers; secrets were taken out before they were stored."""
+
+    model = MismatchSample
+    fields = readonly_fields = ("taken_at", "as_curl", "asked", "host_answered", "fast_answered")
+
+    @admin.display(description="curl")
+    def as_curl(self, sample: MismatchSample) -> SafeString:
+        return _preformatted(curl.line(sample.request, curl.BASE))
+
+    @admin.display(description="request")
+    def asked(self, sample: MismatchSample) -> SafeString:
+        return _preformatted(sample.request)
+
+    @admin.display(description="host")
+    def host_answered(self, sample: MismatchSample) -> SafeString:
+        return _preformatted(sample.control)
+
+    @admin.display(description="fast path")
+    def fast_answered(self, sample: MismatchSample) -> SafeString:
+        return _preformatted(sample.candidate)
+
+
+@admin.register(Mismatch)
+class MismatchAdmin(_Shown):
+    list_display = ("path", "operation", "kind", "category", "rule", "count", "first_seen", "last_seen")
+    list_filter = ("category", "operation")
+    search_fields = ("path", "rule")
+    ordering = ("-last_seen",)
+    inlines = (SampleInline,)
+
+
+@admin.register(GuardVerdict)
+class GuardVerdictAdmin(_Shown):
+    list_display = ("operation", "verdict", "failing", "judged_at")
+    list_filter = ("verdict",)
+    ordering = ("operation",)
+    fields = ("operation", "verdict", "judged_at", "each_rule")
+    readonly_fields = ("each_rule",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GuardVerdict]:
+        return super().get_queryset(request).exclude(operation="")  # stands for a whole round
+
+    @admin.display(description="failing rules")
+    def failing(self, verdict: GuardVerdict) -> str:
+        failing = [rule for rule in verdict.rules if rule["verdict"] == Verdict.FAIL]
+        return "; ".join(f"{rule['name']}: {rule['value']}, limit {rule['limit']}" for rule in failing)
+
+    @admin.display(description="rules")
+    def each_rule(self, verdict: GuardVerdict) -> SafeString:
+        return _preformatted(
+            "\n".join(
+                "{name}: {verdict}; {value}, limit {limit}, window {window}, sample {sample}".format(**rule)
+                for rule in verdict.rules
+            )
+        )

@@ -13,6 +13,19 @@ def _create_missing_functions(using: str, **_: Any) -> None:
         create_missing(using)
 
 
+def _forget_what_was_flushed(**_: Any) -> None:
+    """After ``migrate``, and after a test whose tables were flushed (Django sends the same signal).
+
+    What this process remembers of the rows is of rows that are gone, and connections that wait idle would
+    keep a test database from being dropped.
+    """
+    from .cutover import pool
+    from .operations import weights
+
+    weights.forget()
+    pool.reset()
+
+
 class ScorerFastConfig(AppConfig):
     """The one app a host installs: ``"scorer_fast"`` in ``INSTALLED_APPS``."""
 
@@ -27,3 +40,4 @@ class ScorerFastConfig(AppConfig):
 
         weights.forget_on_setting_change()
         post_migrate.connect(_create_missing_functions, sender=self)
+        post_migrate.connect(_forget_what_was_flushed, sender=self)

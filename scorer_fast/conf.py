@@ -63,6 +63,8 @@ OWN: dict[str, Any] = {
     "RESCORE_ADDRESSES_PER_SECOND": 0.0,  # most that one process rescores; 0: as fast as it goes
 }
 
+OPT_HEADER_CHOICES = ("all", "internal", "none")  # of OPT_HEADER_ALLOWED
+
 GUARD_DEFAULTS: dict[str, Any] = {
     "INTERVAL_SECONDS": 30.0,  # seconds between two judgements by the workers; 0: only by command
     "DRY_RUN": False,  # True: judge and log, latch nothing
@@ -78,6 +80,11 @@ GUARD_DEFAULTS: dict[str, Any] = {
     "MISMATCH_WINDOW_SECONDS": 3600,
     "LATCH_SHADOW": True,  # False: what is only shadowed is reported, not latched
 }
+
+# Numbers that may also be None: no limit, or a rule that is not judged.
+MAY_BE_NONE = frozenset(
+    {"ASGI_CONN_MAX_AGE", "ERROR_POINTS", "ERROR_PERCENT", "P95_RATIO", "P95_ABOVE_MS", "P95_MS", "MISMATCHES"}
+)
 
 
 def own(name: str) -> Any:

@@ -23,8 +23,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import URLResolver, get_resolver
 
 from . import samples
-from .conf import GUARD_DEFAULTS, OWN, conf
+from .conf import GUARD_DEFAULTS, MAY_BE_NONE, OPT_HEADER_CHOICES, OWN, conf
 from .http.catalogue import BY_ID
+from .models.flags import Mode
 from .sql import functions, needs
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
@@ -70,6 +71,7 @@ def look_at_own_settings() -> Iterator[Finding]:
         yield required("E001", "SCORER_FAST", f"it is {_kind(given)}", "Make SCORER_FAST a dict.")
         return
     yield from _look_at_keys("SCORER_FAST", given, OWN)
+    yield from _look_at_choices(given)
     guard = given.get("GUARD")
     if isinstance(guard, dict):
         own = {key: value for key, value in guard.items() if key != "OPERATIONS"}
@@ -82,18 +84,43 @@ def look_at_own_settings() -> Iterator[Finding]:
                 yield from _look_at_keys(f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS)
 
 
+def _look_at_choices(given: dict[str, Any]) -> Iterator[Finding]:
+    """Names that are taken for nothing where they are misspelt."""
+    modes = given.get("MODES")
+    targets = [*BY_ID, *dict.fromkeys(operation.group for operation in BY_ID.values())]
+    for name, mode in modes.items() if isinstance(modes, dict) else ():
+        if name not in ("*", *targets):
+            yield _unknown('SCORER_FAST["MODES"]', name, targets)
+        if mode not in Mode.values:
+            yield _no_choice(f'SCORER_FAST["MODES"]["{name}"]', mode, Mode.values)
+    kill = given.get("KILL", [])
+    for name in kill if isinstance(kill, list | tuple | set | frozenset) else ():
+        if name not in ("all", *targets):
+            yield _unknown('SCORER_FAST["KILL"]', name, targets)
+    allowed = given.get("OPT_HEADER_ALLOWED", OPT_HEADER_CHOICES[0])
+    if isinstance(allowed, str) and allowed not in OPT_HEADER_CHOICES:
+        yield _no_choice('SCORER_FAST["OPT_HEADER_ALLOWED"]', allowed, OPT_HEADER_CHOICES)
+
+
+def _no_choice(where: str, value: object, choices: Iterable[str]) -> Finding:
+    return required("E003", where, f"it is {value!r}", f"Give one of {', '.join(map(repr, choices))}.")
+
+
 def _look_at_keys(where: str, given: dict[str, Any], known: dict[str, Any]) -> Iterator[Finding]:
     for key, value in given.items():
         if key not in known:
             yield _unknown(where, key, known)
             continue
         default = known[key]
-        if not _fits(value, default):
+        if (value is None and key in MAY_BE_NONE) or (key == "KILL" and _fits(value, [])):
+            continue
+        if not _fits(value, 0.0 if default is None else default):
+            or_none = " or None" if key in MAY_BE_NONE else ""
             yield required(
                 "E003",
                 f'{where}["{key}"]',
                 f"it is {_kind(value)}",
-                f"Give {_wanted(default)}; the default is {default!r}.",
+                f"Give {_wanted(default)}{or_none}; the default is {default!r}.",
             )
 
 
@@ -111,8 +138,6 @@ def _unknown(where: str, key: object, known: Iterable[str]) -> Finding:
 
 
 def _fits(value: Any, default: Any) -> bool:
-    if value is None or default is None:
-        return default is None or value is default
     if isinstance(default, bool):
         return isinstance(value, bool)
     if isinstance(default, int | float):
@@ -129,7 +154,7 @@ def _kind(value: Any) -> str:
 def _wanted(default: Any) -> str:
     if isinstance(default, bool):
         return "True or False"
-    if isinstance(default, int | float):
+    if default is None or isinstance(default, int | float):
         return "a number"
     return f"a {type(default).__name__}"
 
@@ -326,7 +351,7 @@ def look_at_own_tables(alias: str) -> Iterator[Finding]:
             "W013",
             f"database {alias}",
             f"the function {signature.partition('(')[0]} is missing",
-            f"manage.py migrate scorer_fast zero --database {alias}, then migrate again",
+            f"manage.py migrate scorer_fast --database {alias} (it makes missing functions, and changes nothing else)",
         )
     if not absent:
         yield fine(f"database {alias}", "the migrations of scorer_fast are applied")

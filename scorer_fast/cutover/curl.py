@@ -21,6 +21,7 @@ from .redact import REDACTED
 _OF_THE_CONNECTION = frozenset(
     {"host", "content-length", "connection", "accept-encoding", "user-agent", "transfer-encoding", "te"}
 )
+BASE = "http://localhost:8000"  # where a line goes if nobody says otherwise
 _DATA = frozenset({"-d", "--data", "--data-raw", "--data-binary", "--data-ascii", "--json"})
 
 

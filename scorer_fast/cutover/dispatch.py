@@ -21,6 +21,8 @@ from django.db import connections, transaction
 from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.urls import Resolver404, ResolverMatch, resolve
+from django.utils.functional import SimpleLazyObject
 
 from .. import telemetry
 from ..conf import conf
@@ -85,7 +87,7 @@ def follow(route: Route, operation: Operation, request: HttpRequest, control: Co
     if route is Route.SHADOW:
         return _marked(experiment.shadow(operation, request, host), LEGACY)
     answer = attempt(operation, request) if route is Route.FAST else None
-    return _marked(host(request), LEGACY) if answer is None else _marked(answer, FAST)
+    return _marked(host(request), LEGACY) if answer is None else _marked(_routed(request, answer), FAST)
 
 
 async def follow_async(route: Route, operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
@@ -98,7 +100,7 @@ async def follow_async(route: Route, operation: Operation, request: HttpRequest,
     answer = await _attempt_async(operation, request) if route is Route.FAST else None
     if answer is None:
         return _marked(await _measured_async(operation, request, control), LEGACY)
-    return _marked(answer, FAST)
+    return _marked(_routed(request, answer), FAST)
 
 
 async def choose_async(operation: Operation, request: HttpRequest) -> Route | None:
@@ -148,6 +150,7 @@ def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
         figures.record(operation.id, FAST, time.perf_counter() - started, failed)
     breaker.failed(admission)
     _count(operation, "fallbacks")
+    call.hand_over(request)  # the host counts this request: it must not cost the client twice
     return None
 
 
@@ -166,6 +169,23 @@ def _call(request: HttpRequest) -> HttpResponse:
     # Inside a caller's transaction a failure must leave it as usable as it was, for the host's view.
     with transaction.atomic(using=alias):
         return call.call(request)
+
+
+def _routed(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """``answer``, its request with the route that middleware around us (metrics, say) expects there by then.
+
+    Looked up only for who asks: the host's own, or this app's where the host has none.
+    """
+
+    def match() -> ResolverMatch:
+        try:
+            return resolve(request.path_info, getattr(request, "urlconf", None))
+        except Resolver404:
+            return resolve(request.path_info, call.URLCONF)
+
+    if request.resolver_match is None:
+        request.resolver_match = SimpleLazyObject(match)  # type: ignore[assignment]
+    return answer
 
 
 def _body_is_kept(request: HttpRequest) -> bool:

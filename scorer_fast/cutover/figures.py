@@ -183,15 +183,18 @@ class _Recorder:
         if self._thread is not None:
             self._thread.join(seconds)
 
+    def _is_ending(self) -> bool:
+        return self._ending  # another thread sets it
+
     def _run(self) -> None:
         from . import guard  # which reads figures
 
         away: set[str] = set()
-        while not self._ending:
+        while not self._is_ending():
             self._wake.wait(max(conf.figures_flush_seconds, 0.05))
             for what, job in (("figures", self.flush), ("guard", guard.after_flush)):
-                if what == "guard" and self._wake.is_set():
-                    break  # a process on its way out judges nobody
+                if what == "guard" and self._is_ending():
+                    break  # whoever goes on judges
                 try:
                     job()
                     away.discard(what)

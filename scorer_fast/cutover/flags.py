@@ -28,6 +28,7 @@ from django.db import connections, transaction
 from django.http import HttpRequest
 
 from ..conf import conf
+from ..http import call
 from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
 from ..sql import flags as sql
@@ -214,6 +215,11 @@ def _read(alias: str) -> Snapshot:
     return Snapshot(True, flags, killed, latched)
 
 
+def _has_use_of_the_fast_path(snapshot: Snapshot) -> bool:
+    flags = (snapshot.flags.get(operation.id) or by_setting(operation) for operation in OPERATIONS)
+    return any(flag.mode is not Mode.LEGACY for flag in flags)
+
+
 class _Watch:
     """The last known snapshot of this process, and the thread that looks for a newer one."""
 
@@ -240,15 +246,23 @@ class _Watch:
                     return _read(alias)
             except Exception:
                 return self.snapshot
-        if time.monotonic() - self.looked_at >= conf.flags_refresh_seconds:
+        # A look in the future is one from a test that had moved the clock.
+        if not 0 <= time.monotonic() - self.looked_at < conf.flags_refresh_seconds:
             self.look(alias)
         return self.snapshot
 
-    def look(self, alias: str) -> None:
-        """Replace the snapshot, or keep the last known one where the store is away."""
+    def look(self, alias: str, *, prepare: bool = False) -> None:
+        """Replace the snapshot, or keep the last known one where the store is away.
+
+        ``prepare``: have the fast path loaded before any request may take it.
+        """
         self.looked_at = time.monotonic()
         try:
-            self.snapshot = _read(alias)
+            seen = _read(alias)
+            if prepare and _has_use_of_the_fast_path(seen):
+                with suppress(Exception):  # the request that meets it again has it logged, and goes to the host
+                    call.prepare()
+            self.snapshot = seen
         except Exception as error:
             if not self.away:
                 known = "the last known ones hold" if self.snapshot.known else "none known: the host answers"
@@ -279,7 +293,7 @@ class _Watch:
     def _run(self) -> None:
         while not self._ending:
             alias = conf.database
-            self.look(alias)
+            self.look(alias, prepare=True)
             # No connection waits idle for the next look: each worker would hold one.
             with suppress(Exception):
                 connections[alias].close()

@@ -1,6 +1,7 @@
 """Calling one operation from Python: what the cutover, the commands and the Lambda handler use.
 
 response = call(request)                 # the fast answer; what is unexpected is raised
+hand_over(request)                       # before somebody else answers instead
 rehearsal = rehearse(request)            # reads only, before the host's own view runs
 planned = rehearsal.decide(now)          # later, elsewhere: no lock, no write, no count
 planned.status, planned.body, planned.rows
@@ -18,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
 from ..operations import context
+from . import rate_limit
 
 URLCONF = "scorer_fast.http.routes"
 Rows = Mapping[str, list[dict[str, Any]]]
@@ -25,6 +27,11 @@ Rows = Mapping[str, list[dict[str, Any]]]
 
 def _resolver() -> URLResolver:
     return get_resolver(URLCONF)
+
+
+def prepare() -> None:
+    """Load what serving needs, so that no request waits for it: some tenths of a second, once per process."""
+    _ = _resolver().url_patterns
 
 
 def call(request: HttpRequest) -> HttpResponse:
@@ -42,6 +49,11 @@ def call(request: HttpRequest) -> HttpResponse:
 def commit_attempted(request: HttpRequest) -> bool:
     """Whether serving ``request`` got as far as sending a COMMIT (or an autocommitted write)."""
     return context.commit_attempted(request)
+
+
+def hand_over(request: HttpRequest) -> None:
+    """Undo what serving ``request`` counted, before the host's view answers it in its place; never raises."""
+    rate_limit.give_back(request)
 
 
 @dataclass(frozen=True, slots=True)

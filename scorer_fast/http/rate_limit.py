@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
+from django.conf import settings
+from django.core.cache import caches
 from django.http import HttpRequest
 
 from ..errors import Problem, Refused
@@ -11,6 +14,16 @@ from ..operations import context
 from ..sql.api_keys import ApiKeyRow
 
 logger = logging.getLogger("scorer_fast")
+
+GROUP = "registry"
+_COUNTED = "_scorer_fast_counted"
+
+
+class Counted(NamedTuple):
+    """A call that was counted: in which cache, and under which key."""
+
+    cache: str
+    key: str
 
 
 def check_rate_limit(request: HttpRequest, key: ApiKeyRow) -> None:
@@ -22,15 +35,33 @@ def check_rate_limit(request: HttpRequest, key: ApiKeyRow) -> None:
         raise Refused(Problem.RATE_LIMITED)
 
 
+def give_back(request: HttpRequest) -> None:
+    """Take back that ``request`` was counted: somebody else answers it, and counts it again.
+
+    Counting stays where the order of checks has it, and is undone, rather than put off until the answer is
+    certain: calls that run at the same time would all be let in before the first of them was counted.
+    """
+    counted: Counted | None = request.__dict__.pop(_COUNTED, None)
+    if counted is None:
+        return
+    try:
+        caches[counted.cache].decr(counted.key)
+    except ValueError:
+        pass  # the period ended meanwhile, and its count with it
+    except Exception:
+        logger.warning("a counted call could not be given back", exc_info=True)
+
+
 def _is_over(request: HttpRequest, key: ApiKeyRow) -> bool:
     from django_ratelimit import ALL
     from django_ratelimit.core import get_usage
 
     live = context.is_live()
     try:
+        counted = _where_counted(key) if live and context.is_called() else None
         usage = get_usage(
             request,
-            group="registry",
+            group=GROUP,
             key=lambda group, request: key.prefix,
             rate=key.rate_limit,
             method=ALL,
@@ -41,4 +72,24 @@ def _is_over(request: HttpRequest, key: ApiKeyRow) -> bool:
         return False
     if usage is None or usage["time_left"] < 0:  # negative: the cache did not count
         return False
+    if counted is not None:
+        setattr(request, _COUNTED, counted)
     return bool(usage["should_limit"] if live else usage["count"] >= usage["limit"])
+
+
+def _where_counted(key: ApiKeyRow) -> Counted | None:
+    """Where the library counts a call of this key at this moment, as its own functions say.
+
+    None where it has them no longer: a call is then counted all the same, and cannot be given back.
+    """
+    try:
+        from django_ratelimit import ALL
+        from django_ratelimit.core import _get_window, _make_cache_key, _split_rate
+
+        window = _get_window(key.prefix, _split_rate(key.rate_limit)[1])
+        return Counted(
+            getattr(settings, "RATELIMIT_USE_CACHE", "default"),
+            _make_cache_key(GROUP, window, key.rate_limit, key.prefix, ALL),
+        )
+    except Exception:
+        return None

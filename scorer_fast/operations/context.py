@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from ..errors import Changed
 from ..sql.connection import sqlstate
@@ -108,9 +109,12 @@ def is_called() -> bool:
 
 
 def now() -> datetime:
-    """The instant this request is decided at, with offset UTC."""
+    """The instant this request is decided at, with offset UTC.
+
+    By Django's clock: the host's tests that stop or move it mean both sides.
+    """
     current = _current.get()
-    return current.now if isinstance(current, Deciding) else datetime.now(UTC)
+    return current.now if isinstance(current, Deciding) else timezone.now().astimezone(UTC)
 
 
 def read(function: Callable[[], T]) -> T:

@@ -15,6 +15,7 @@ from ..sql.communities import BIGINT
 from ..sql.lookups import get_weights
 from ..telemetry import note, step
 from . import context
+from .signatures import in_transaction
 
 _ENTRIES = 1000  # communities a process remembers
 
@@ -50,7 +51,9 @@ def _weights(community_id: int) -> dict[str, float]:
 
 
 def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
-    known = _remembered.get(key)
+    # What a caller's transaction sees may be rolled back: it is neither remembered nor answered from memory.
+    is_own = not in_transaction(key[0])
+    known = _remembered.get(key) if is_own else None
     if known is not None and known[0] > time.monotonic():
         return known[1]
     with step("read"):
@@ -58,10 +61,11 @@ def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
     if row is None:
         return None  # and not remembered: a community that is created answers at once
     weights = Weights(row[0]).as_floats()
-    with _lock:
-        if len(_remembered) >= _ENTRIES:
-            _remembered.clear()
-        _remembered[key] = (time.monotonic() + conf.weights_cache_seconds, weights)
+    if is_own:
+        with _lock:
+            if len(_remembered) >= _ENTRIES:
+                _remembered.clear()
+            _remembered[key] = (time.monotonic() + conf.weights_cache_seconds, weights)
     return weights
 
 

@@ -250,6 +250,29 @@ def upsert_verdict(alias: str, operation: str, judged_at: datetime, verdict: str
     )
 
 
+class VerdictRow(NamedTuple):
+    """The guard's newest verdict of an operation; ``rules`` as JSON text."""
+
+    operation: str
+    judged_at: datetime
+    verdict: str
+    rules: str
+
+
+LIST_VERDICTS = """
+-- the newest verdict of every operation that was ever judged; a sequential scan of some twenty rows
+SELECT v.operation, v.judged_at, v.verdict, v.rules::text
+FROM scorer_fast_guardverdict AS v
+WHERE v.operation <> ''
+ORDER BY v.operation
+"""
+
+
+def list_verdicts(alias: str) -> list[VerdictRow]:
+    """The newest verdicts; without the row that stands for a whole round."""
+    return [VerdictRow(*row) for row in fetch_all(alias, LIST_VERDICTS, {})]
+
+
 GET_LAST_JUDGEMENT = """
 -- when the guard last judged; a sequential scan of some twenty rows
 SELECT max(v.judged_at) FROM scorer_fast_guardverdict AS v

@@ -1,5 +1,8 @@
-"""Flags as people change them in the Django admin."""
+"""Flags as people change them in the Django admin; findings and verdicts as they are shown there."""
 
+import html
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +12,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from scorer_fast.cutover import flags
-from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
+from scorer_fast.models import FlagLog, GuardVerdict, KillSwitch, Latch, Mismatch, MismatchSample, OperationFlag
+from scorer_fast.sql import experiment as sql
 
 from .conftest import OWNER
 
@@ -150,3 +154,81 @@ def test_who_may_only_look_changes_nothing(client: Client) -> None:
     lift(client, Latch.objects.get(), "I may not")
     assert Latch.objects.get().lifted_at is None
     assert OperationFlag.objects.get().mode == "fast"
+
+
+# ---- what is shown, and changed by nobody
+
+SEEN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def mismatch() -> Mismatch:
+    group = sql.upsert_mismatch(
+        "default", sql.GroupKey("check_bans", "mismatch", "body[].is_banned", "value", ""), SEEN, most=9
+    )
+    assert group is not None
+    request = {
+        "method": "POST",
+        "path": "/internal/check-bans",
+        "headers": {"Authorization": "<redacted>", "Content-Type": "application/json"},
+        "body": [{"credentialSubject": {"hash": "<script>alert(1)</script>"}}],
+    }
+    sql.insert_sample(
+        "default",
+        group.id,
+        SEEN,
+        request=json.dumps(request),
+        control=json.dumps({"status": 200, "body": [{"is_banned": True}], "value": True}),
+        candidate=json.dumps({"status": 200, "body": [{"is_banned": False}], "value": False}),
+    )
+    return Mismatch.objects.get()
+
+
+def test_a_group_of_mismatches_is_shown_with_its_samples(admin_client: Client, mismatch: Mismatch) -> None:
+    listed = admin_client.get(f"{ADMIN}/mismatch/?category__exact=mismatch&operation__exact=check_bans&q=banned")
+    assert "body[].is_banned" in listed.content.decode()
+    page = admin_client.get(f"{ADMIN}/mismatch/{mismatch.pk}/change/").content.decode()
+    assert "<script>alert" not in page
+    assert 'name="_save"' not in page
+    shown = html.unescape(page)
+    assert (
+        "curl -X POST http://localhost:8000/internal/check-bans "
+        "-H 'Content-Type: application/json' -H \"Authorization: $AUTHORIZATION\" "
+        '--data-raw \'[{"credentialSubject": {"hash": "<script>alert(1)</script>"}}]\''
+    ) in shown
+    assert '"is_banned": true' in shown
+    assert '"is_banned": false' in shown
+
+
+def test_a_verdict_of_the_guard_is_shown(admin_client: Client) -> None:
+    rules = [
+        {"name": "mismatches", "verdict": "pass", "value": "0", "limit": "0", "window": "3600 s", "sample": 500},
+        {
+            "name": "p95_ratio",
+            "verdict": "fail",
+            "value": "1.500 of the host's p95",
+            "limit": "1 of the host's p95",
+            "window": "600 s",
+            "sample": 900,
+        },
+    ]
+    sql.upsert_verdict("default", "v2_score", SEEN, "fail", json.dumps(rules))
+    sql.upsert_verdict("default", "", SEEN, "pass", "[]")
+    listed = html.unescape(admin_client.get(f"{ADMIN}/guardverdict/").content.decode())
+    assert "p95_ratio: 1.500 of the host's p95, limit 1 of the host's p95" in listed
+    assert "1 verdict of the guard" in listed
+    page = admin_client.get(f"{ADMIN}/guardverdict/v2_score/change/").content.decode()
+    assert (
+        "mismatches: pass; 0, limit 0, window 3600 s, sample 500\n"
+        "p95_ratio: fail; 1.500 of the host's p95, limit 1 of the host's p95, window 600 s, sample 900"
+    ) in html.unescape(page)
+    assert 'name="_save"' not in page
+
+
+def test_what_was_found_is_changed_by_nobody(admin_client: Client, mismatch: Mismatch) -> None:
+    sql.upsert_verdict("default", "v2_score", SEEN, "pass", "[]")
+    for page, key in (("mismatch", str(mismatch.pk)), ("guardverdict", "v2_score")):
+        for url in (f"{ADMIN}/{page}/add/", f"{ADMIN}/{page}/{key}/change/", f"{ADMIN}/{page}/{key}/delete/"):
+            assert admin_client.post(url, {"post": "yes"}).status_code == 403
+        assert "delete_selected" not in admin_client.get(f"{ADMIN}/{page}/").content.decode()
+    assert (Mismatch.objects.count(), MismatchSample.objects.count(), GuardVerdict.objects.count()) == (1, 1, 1)

@@ -1,6 +1,7 @@
 """``manage.py scorer_fast``: status, set, kill, lift."""
 
 import json
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -14,6 +15,7 @@ from scorer_fast.cutover.flags import Mode
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.management.commands.scorer_fast import subcommands
 from scorer_fast.models import FlagLog, KillSwitch, OperationFlag
+from scorer_fast.sql import experiment
 from scorer_fast.sql import flags as sql
 
 from .conftest import OWNER
@@ -204,6 +206,34 @@ def test_status_shows_every_operation_and_what_overrides_it(
     assert "split 2.50 %" in text
     assert "by ben: bad" in text
     assert "by errors: 1 %, limit 0.1 %, window 5 min, sample 1000" in text
+
+
+def test_status_shows_the_guards_last_verdict() -> None:
+    run("set", "v2_score", "fast", WHY)
+    run("set", "embed_score", "split", "--percent=50", WHY)
+    rule = {"name": "p95_ratio", "value": "1.500 of the host's p95", "limit": "1 of the host's p95"}
+    seen = {"verdict": "fail", "window": "600 s", "sample": 900}
+    at = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    experiment.upsert_verdict("default", "v2_score", at, "fail", json.dumps([{**rule, **seen}]))
+    experiment.upsert_verdict("default", "embed_score", at, "pass", "[]")
+    experiment.upsert_verdict("default", "", at, "pass", "[]")
+    assert operation("v2_score")["guard"] == {
+        "verdict": "fail",
+        "judged_at": "2026-11-22T12:00:00+00:00",
+        "rules": [{**rule, **seen}],
+    }
+    assert operation("embed_score")["guard"] == {
+        "verdict": "pass",
+        "judged_at": "2026-11-22T12:00:00+00:00",
+        "rules": [],
+    }
+    assert operation("check_bans")["guard"] is None
+    lines = {line.split()[0]: line for line in run("status").splitlines()}
+    assert lines["v2_score"].endswith(
+        "  guard: fail (p95_ratio 1.500 of the host's p95, limit 1 of the host's p95) at 2026-11-22T12:00:00+00:00"
+    )
+    assert lines["embed_score"].endswith("  guard: pass at 2026-11-22T12:00:00+00:00")
+    assert "guard" not in lines["check_bans"]
 
 
 def test_the_modes_of_the_help_are_the_modes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,35 @@ def test_the_fast_path_answers_and_says_so(fast_path: Put, recorded: list[Any]) 
     assert recorded == [("v2_score", "fast", False)]
 
 
+def by_route(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """A host's middleware that counts requests by route, once they were answered."""
+
+    def around(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        assert request.resolver_match is not None
+        response["X-Route"] = f"{request.resolver_match.view_name} {sorted(request.resolver_match.kwargs)}"
+        return response
+
+    return around
+
+
+@pytest.mark.parametrize(
+    ("urls", "route"),
+    [
+        ("tests.host.urls", "host:v2_score ['address', 'scorer_id']"),
+        # A host that has no such route: this app's own.
+        ("tests.cutover.no_routes", "v2_score ['address', 'scorer_id']"),
+    ],
+)
+def test_middleware_around_the_fast_path_finds_the_route(
+    urls: str, route: str, installed: Settings, fast_path: Put
+) -> None:
+    installed.ROOT_URLCONF = urls
+    installed.MIDDLEWARE = [f"{__name__}.by_route", *installed.MIDDLEWARE]
+    response = Client().get(SCORE)
+    assert (response.headers[HEADER], response.headers["X-Route"]) == ("fast", route)
+
+
 @pytest.mark.parametrize(
     "error",
     [

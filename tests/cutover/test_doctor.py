@@ -13,7 +13,9 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from scorer_fast import diagnosis, samples
+from scorer_fast.cutover import flags
 from scorer_fast.diagnosis import ADVISED, FINE, REQUIRED, Finding
+from scorer_fast.models import OperationFlag
 from scorer_fast.sql import functions, needs
 from tests.guards.statements import constants
 
@@ -171,6 +173,11 @@ def test_a_function_that_is_missing_is_named() -> None:
     alter(functions.FUNCTIONS[0].drop)
     finding = only(diagnosis.look_at_own_tables("default"))
     assert finding.what == f"the function {functions.FUNCTIONS[0].signature.partition('(')[0]} is missing"
+    # Its remedy is what it says, and costs no flag.
+    flags.set_mode("v2_score", "fast", None, "kept", "ann")
+    call_command(*finding.remedy.partition(" (")[0].removeprefix("manage.py ").split(), verbosity=0)
+    assert not bad(diagnosis.look_at_own_tables("default"))
+    assert OperationFlag.objects.get().mode == "fast"
 
 
 def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import AsyncClient, Client, RequestFactory
+from django_ratelimit import ALL
+from django_ratelimit.core import get_usage
 from pytest_django import Settings
 
+from api.account.models import AccountAPIKey, AccountAPIKeyAnalytics
 from api.demo_issuer import Claim, sign_credential
 from api.registry.models import Event
 from scorer_fast.cutover import circuit
@@ -156,6 +160,65 @@ def test_no_client_sees_a_fault_in_the_steady_state(when: str, fast_path: Put) -
         assert (response.status_code, response.headers[HEADER]) == expected
     assert statuses[0] == statuses[-1] == 200
     assert statuses.count(503) <= 1
+
+
+def counted(rate: str = "1000/15m") -> int:
+    """The calls of the key in this period, as the library knows them for both sides."""
+    prefix = world.API_KEY.partition(".")[0]
+    usage = get_usage(RequestFactory().get("/"), group="registry", key=lambda g, r: prefix, rate=rate, method=ALL)
+    assert usage is not None
+    return int(usage["count"])
+
+
+@pytest.fixture
+def limited(stamped: None, settings: Settings) -> None:
+    """The key has a limit, and each call is recorded."""
+    settings.RATELIMIT_ENABLE = True
+    settings.FF_API_ANALYTICS = "on"
+    AccountAPIKey.objects.update(rate_limit="1000/15m")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_call_is_counted_and_recorded_once_whoever_answers_it(when: str, fast_path: Put) -> None:
+    """A fault before, at and after the count: the host counts anew, and what the fast path counted is given back."""
+    sides = []
+    for number in range(1, 30):
+        injector = Injector(number, when)
+        fast_path(injector.serve)
+        forget_scores()
+        AccountAPIKeyAnalytics.objects.all().delete()
+        response = ask("v2_score")
+        sides.append((response.status_code, response.headers[HEADER]))
+        assert counted() == number
+        if sides[-1] == (200, "legacy"):
+            assert AccountAPIKeyAnalytics.objects.count() == 1
+        if sides[-1] == (200, "fast") and injector.seen < number:
+            break
+    assert sides.count((200, "legacy")) > 3
+    assert sides[-1] == (200, "fast")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("limited")
+def test_a_fault_takes_nothing_off_the_last_call_of_a_budget(fast_path: Put) -> None:
+    AccountAPIKey.objects.update(rate_limit="2/15m")
+    for _ in range(2):
+        fast_path(Injector(2, "after").serve)
+        assert (ask("v2_score").status_code, counted("2/15m")) in [(200, 1), (200, 2)]
+    fast_path(REAL)
+    over = ask("v2_score")
+    assert (over.status_code, over.headers[HEADER]) == (429, "fast")
+    assert over.json() == {"detail": "You have been rate limited!"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("limited")
+def test_a_call_is_counted_once_under_asgi_too(fast_path: Put) -> None:
+    fast_path(Injector(2, "after").serve)
+    response = async_to_sync(AsyncClient().get)(f"/v2/stamps/1/score/{OWNER}", X_API_KEY=world.API_KEY)
+    assert (response.status_code, response.headers[HEADER], counted()) == (200, "legacy", 1)
 
 
 @pytest.mark.django_db

@@ -262,7 +262,7 @@ def test_where_it_does_nothing_it_costs_less_than_ten_microseconds(
 ) -> None:
     installed.SCORER_FAST = {"BACKGROUND": True}
     # The real snapshot and the real thread: only what the thread reads is put in place.
-    monkeypatch.setattr(flags._Watch, "look", lambda watch, alias: None)
+    monkeypatch.setattr(flags._Watch, "look", lambda watch, alias, **_: None)
     flags._watch.snapshot = Snapshot(True, {"v2_score": Flag(Mode.LEGACY)})
     request = RequestFactory().get(path)
     answer = HttpResponse()

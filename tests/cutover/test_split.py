@@ -10,8 +10,9 @@ from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer_fast.cutover import split
-from scorer_fast.http.catalogue import BY_ID
+from scorer_fast.cutover import flags, split
+from scorer_fast.cutover.flags import Flag, Mode, Route, Snapshot
+from scorer_fast.http.catalogue import BY_ID, OPERATIONS, Operation, Subject
 
 OWNER = "0x" + "ab" * 20
 MIXED = "0x" + "aB" * 20
@@ -47,6 +48,41 @@ def test_widening_never_moves_a_subject_back(subject: str, group: str, one: int,
     narrow, wide = sorted((one, other))
     bucket = split.bucket("salt", group, subject)
     assert not (bucket < narrow and not bucket < wide)
+
+
+def about(operation: Operation, owner: str) -> Any:
+    """A request of the operation about an address, as this spells it."""
+    path = operation.path.format(scorer_id=1, address=owner, list="some", round_id=1, provider_id="one")
+    body, headers = b"[]" if operation.method != "GET" else b"", {}
+    if operation.subject is Subject.QUERY:
+        path += f"?address={owner}"
+    if operation.subject is Subject.TOKEN:
+        headers["Authorization"] = token(f"did:pkh:eip155:1:{owner}")
+    if operation.subject is Subject.BODY:
+        body = json.dumps([{"credentialSubject": {"id": f"did:pkh:eip155:1:{owner}"}}]).encode()
+    return request(operation.method, path, body, **headers)
+
+
+OF_AN_ADDRESS = [one for one in OPERATIONS if one.subject not in (Subject.API_KEY, Subject.REQUEST)]
+percents = st.integers(0, 10_000)
+spellings = st.sampled_from([str, lambda owner: "0x" + owner[2:].upper()])
+
+
+@given(addresses, spellings, st.lists(percents, min_size=2, max_size=5))
+def test_whoever_is_fast_stays_so_however_the_split_is_widened(owner: str, spell: Any, widths: list[int]) -> None:
+    """By the whole choice: operation by operation, from a request about the address to its route."""
+    sides: dict[tuple[str, int], set[Route]] = {}
+    for operation in OF_AN_ADDRESS:
+        routes = []
+        for buckets in sorted(widths):
+            snapshot = Snapshot(True, {operation.id: Flag(Mode.SPLIT, buckets)})
+            route = flags.choose(operation, about(operation, spell(owner)), snapshot)
+            assert route is flags.choose(operation, about(operation, owner), snapshot)
+            sides.setdefault((operation.group, buckets), set()).add(route)
+            routes.append(route)
+        moved = routes.index(Route.FAST) if Route.FAST in routes else len(routes)
+        assert routes == [Route.LEGACY] * moved + [Route.FAST] * (len(routes) - moved)
+    assert all(len(routes) == 1 for routes in sides.values()), "a group's operations keep an address on one side"
 
 
 def test_subjects_spread_evenly_over_the_buckets() -> None:

@@ -65,7 +65,9 @@ async def _award_key(address: str, provider: str, nullifier: str) -> None:
 
 
 async def _award_once(address: str, action: str) -> None:
-    await HumanPoints.objects.aget_or_create(address=address, action=action, tx_hash="", provider="", chain_id=0)
+    if not await HumanPoints.objects.filter(address=address, action=action).aexists():  # on any chain
+        award = HumanPoints(address=address, action=action, tx_hash="", provider="", chain_id=0)
+        await HumanPoints.objects.abulk_create([award], ignore_conflicts=True)
 
 
 async def _metamask_open() -> bool:

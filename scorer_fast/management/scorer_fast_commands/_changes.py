@@ -51,7 +51,8 @@ def remedies() -> Iterator[None]:
         raise CommandError(str(problem)) from None
     except ProgrammingError as error:
         raise CommandError(
-            f"The tables of scorer_fast are not as they should be ({error}). Run: manage.py migrate scorer_fast"
+            f"The tables of scorer_fast are not as they should be ({str(error).partition(chr(10))[0]}). "
+            "Run: manage.py migrate scorer_fast"
         ) from error
     except (OperationalError, InterfaceError) as error:
         raise CommandError(

@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--category", choices=Category.values, help="of one category alone")
     parser.add_argument("--export", metavar="FILE", help="write the samples as JSON lines; - for standard output")
     parser.add_argument("--curl", action="store_true", help="print the samples as curl lines, without secrets")
-    parser.add_argument("--base", default="http://localhost:8000", help="where the curl lines go")
+    parser.add_argument("--base", default=curl.BASE, help="where the curl lines go")
     parser.add_argument("--rules", action="store_true", help="print what is ignored or deliberate, and why")
     parser.add_argument("--forget", action="store_true", help="delete the groups, once what they show is mended")
     parser.add_argument("--json", action="store_true", help="for programs")

@@ -10,13 +10,15 @@ from django.core.management.base import BaseCommand
 
 from scorer_fast.conf import conf
 from scorer_fast.cutover import flags
+from scorer_fast.cutover.guard import Verdict
 from scorer_fast.http.catalogue import OPERATIONS
 from scorer_fast.models.flags import Mode
+from scorer_fast.sql import experiment
 from scorer_fast.sql import flags as sql
 
 from ._changes import remedies
 
-HELP = "Show the mode of every operation, and the kill switches and latches that override it."
+HELP = "Show every operation's mode and the guard's last verdict, and the kill switches and latches that override it."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -39,7 +41,9 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             line += f"  lists: {len(one['allow'])} allowed, {len(one['deny'])} denied"
         if one["updated_at"]:
             line += f"  since {one['updated_at']} by {one['updated_by']}"
-        command.stdout.write(line)
+        if one["guard"]:
+            line += f"  guard: {_said(one['guard'])}"
+        command.stdout.write(line.rstrip())
     for kill in found["kill_switches"]:
         command.stdout.write(f"killed: {kill['target']} since {kill['since']} by {kill['by']}: {kill['reason']}")
     for latch in found["latches"]:
@@ -49,10 +53,17 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         )
 
 
+def _said(guard: dict[str, Any]) -> str:
+    failing = [rule for rule in guard["rules"] if rule["verdict"] == Verdict.FAIL]
+    why = "; ".join(f"{rule['name']} {rule['value']}, limit {rule['limit']}" for rule in failing)
+    return f"{guard['verdict']}{f' ({why})' if why else ''} at {guard['judged_at']}"
+
+
 def _status(alias: str) -> dict[str, Any]:
     rows = {row.operation: row for row in sql.list_flags(alias)}
     kills = sql.list_active_kills(alias)
     latches = sql.list_open_latches(alias)
+    verdicts = {row.operation: row for row in experiment.list_verdicts(alias)}
     stops = {
         f"environment variable {flags.ENVIRONMENT}": flags.stopped_by_environment(),
         'setting SCORER_FAST["KILL"]': flags.stopped_by_setting(),
@@ -62,6 +73,7 @@ def _status(alias: str) -> dict[str, Any]:
     operations = []
     for operation in OPERATIONS:
         row = rows.get(operation.id)
+        judged = verdicts.get(operation.id)
         mode = Mode(row.mode) if row else flags.by_setting(operation).mode
         stopped = [name for name, ids in stops.items() if operation.id in ids]
         on_fast = mode in (Mode.SPLIT, Mode.FAST) and not stopped
@@ -77,6 +89,13 @@ def _status(alias: str) -> dict[str, Any]:
                 "deny": row.deny.split() if row else [],
                 "updated_at": row.updated_at.isoformat(timespec="seconds") if row else None,
                 "updated_by": row.updated_by if row else None,
+                "guard": {
+                    "verdict": judged.verdict,
+                    "judged_at": judged.judged_at.isoformat(timespec="seconds"),
+                    "rules": json.loads(judged.rules),
+                }
+                if judged
+                else None,
             }
         )
     return {

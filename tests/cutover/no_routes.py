@@ -1,0 +1,3 @@
+"""A host that answers nothing."""
+
+urlpatterns: list[object] = []
