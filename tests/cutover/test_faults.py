@@ -120,6 +120,7 @@ def events() -> int:
 @pytest.mark.parametrize("operation", ["v2_score", "embed_add_stamps", "check_bans", "contributor_statistics"])
 def test_no_client_sees_a_fault_at_any_statement(operation: str, when: str, fast_path: Put) -> None:
     writes = {"v2_score": 1, "embed_add_stamps": 1}.get(operation, 0)
+    remembering = {"v2_score": 4, "embed_add_stamps": 3}.get(operation)  # the last statement
     number, unknown = 0, 0
     while True:
         number += 1
@@ -127,8 +128,12 @@ def test_no_client_sees_a_fault_at_any_statement(operation: str, when: str, fast
         fast_path(injector.serve)
         forget_scores()
         response = ask(operation)
-        if response.headers[HEADER] == "fast" and response.status_code < 300:
+        if injector.seen < number:
             break
+        if number == remembering:  # what is only remembered fails nobody
+            assert (response.status_code, response.headers[HEADER]) == (200, "fast")
+            assert events() == writes
+            continue
         if injector.sent_commit:
             assert response.status_code == 503
             assert response.headers["Retry-After"]
@@ -137,7 +142,8 @@ def test_no_client_sees_a_fault_at_any_statement(operation: str, when: str, fast
         assert (response.status_code, response.headers[HEADER]) == (200, "legacy"), f"statement {number}"
         assert events() == writes
         assert connection.get_autocommit()
-    assert injector.seen == number - 1, "every statement had its fault"
+    assert (response.status_code, response.headers[HEADER]) == (200, "fast")
+    assert injector.seen == number - 1 == (remembering or 1), "every statement had its fault"
     assert unknown <= 1
     assert not circuit.of(operation).is_open
 
@@ -196,7 +202,7 @@ def test_a_call_is_counted_and_recorded_once_whoever_answers_it(when: str, fast_
             assert AccountAPIKeyAnalytics.objects.count() == 1
         if sides[-1] == (200, "fast") and injector.seen < number:
             break
-    assert sides.count((200, "legacy")) > 3
+    assert sides.count((200, "legacy")) >= 2
     assert sides[-1] == (200, "fast")
 
 

@@ -68,6 +68,7 @@ def test_a_setting_that_is_not_there(settings: Settings) -> None:
     refused(Request("GET", CACHE), 404)
 
 
+@pytest.mark.django_db(transaction=True)  # nothing is remembered of a transaction that may be rolled back
 def test_weights_are_remembered_for_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("scorer_fast.operations.weights.time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -79,6 +80,7 @@ def test_weights_are_remembered_for_a_minute_at_most(monkeypatch: pytest.MonkeyP
     assert answer(CACHE) == answer(EMBED) == {"New": 1.0}
 
 
+@pytest.mark.django_db(transaction=True)  # nothing is remembered of a transaction that may be rolled back
 @pytest.mark.parametrize("seconds", [3600, 60])
 def test_no_setting_makes_it_more_than_a_minute(
     seconds: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -87,6 +89,7 @@ def test_no_setting_makes_it_more_than_a_minute(
     test_weights_are_remembered_for_a_minute_at_most(monkeypatch)
 
 
+@pytest.mark.django_db(transaction=True)  # nothing is remembered of a transaction that may be rolled back
 def test_a_changed_setting_drops_what_is_remembered() -> None:
     before = answer(CACHE)
     BinaryWeightedScorer.objects.all().update(weights={"New": 1})
@@ -138,5 +141,6 @@ def test_where_look_ups_read_in_one_statement(
     settings.REGISTRY_API_READ_DB = "replica"
     aliases = Aliases()
     monkeypatch.setattr("scorer_fast.sql.connection.connections", aliases)
+    monkeypatch.setattr("scorer_fast.operations.weights.in_transaction", lambda alias: False)
     assert good(operation).send().status_code == 200
     assert aliases.asked == LOOK_UPS[operation]
