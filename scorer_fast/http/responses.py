@@ -12,7 +12,6 @@ from ..domain.bans import Ban
 from ..domain.score import milliseconds_z
 from ..operations.scoring import Scored
 from ..sql.lookups import StakeEventRow, StakeRow
-from ..sql.stamps import CacheStampRow
 
 
 def json_response(body: Any, status: int = 200) -> HttpResponse:
@@ -20,20 +19,9 @@ def json_response(body: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json; charset=utf-8")
 
 
-def stamps_body(stamps: Iterable[CacheStampRow]) -> dict[str, Any]:
-    """The Stamps shape; every credential's text as PostgreSQL wrote it."""
-    return {
-        "success": True,
-        "stamps": [
-            {
-                "id": stamp.id,
-                "address": stamp.address,
-                "provider": stamp.provider,
-                "stamp": orjson.Fragment(stamp.stamp),
-            }
-            for stamp in stamps
-        ],
-    }
+def stamps_body(stamps: str) -> dict[str, Any]:
+    """The Stamps shape; ``stamps`` is JSON as PostgreSQL wrote it."""
+    return {"success": True, "stamps": orjson.Fragment(stamps)}
 
 
 def stamps_and_score_body(scored: Scored, *, with_points: bool = False) -> dict[str, Any]:

@@ -19,10 +19,7 @@ class Migration(migrations.Migration):
                     "stored_versions",
                     django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None),
                 ),
-                (
-                    "stored_keys",
-                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
-                ),
+                ("stored_stamps", models.TextField()),
                 ("nullifiers", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
                 ("digests", django.contrib.postgres.fields.ArrayField(base_field=models.BinaryField(), size=None)),
                 ("kept_at", models.DateTimeField(db_index=True)),

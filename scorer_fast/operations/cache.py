@@ -12,7 +12,7 @@ from ..errors import Problem, Refused
 from ..sql.communities import CommunityKey
 from ..sql.scores import get_stored_score, has_score
 from ..sql.scoring import ScoringRow
-from ..sql.stamps import CacheStampRow, list_cache_stamps
+from ..sql.stamps import list_cache_stamps, list_live_providers
 from ..telemetry import note, step
 from . import addresses, context, payloads
 from .payloads import Entry
@@ -80,7 +80,9 @@ def cache_delete_stamps(address: str, providers: Sequence[str]) -> Scored:
         )
     except Refused as refused:
         # Nothing to delete is told before a missing scorer, for which nothing was read of the address.
-        if refused.problem is MISSING and not any(stamp.provider in named for stamp in _live(address)):
+        if refused.problem is MISSING and not context.read(
+            lambda: list_live_providers(conf.database, address)
+        ).intersection(named):
             raise Refused(Problem.NO_STAMP_TO_DELETE) from None
         raise
 
@@ -123,8 +125,8 @@ def cache_calc_score(token_address: str, address: str, scorer_id: int) -> dict[s
     return score_address(lowered, community, missing=Problem.NOT_FOUND).answer(with_points=True)
 
 
-def cache_get_stamps(address: str) -> list[CacheStampRow]:
-    """The address's stamps; an address that was never scored is scored on the way."""
+def cache_get_stamps(address: str) -> str:
+    """The address's stamps as JSON; an address that was never scored is scored on the way."""
     address = addresses.lowered(address)
     scorer_id = _configured_scorer()
     with step("read"):
@@ -132,9 +134,5 @@ def cache_get_stamps(address: str) -> list[CacheStampRow]:
     if not scored:
         return score_address(address, CommunityKey(scorer_id), missing=MISSING, with_stamps=True).stamps()
     note(scorer_id=scorer_id)
-    return _live(address)
-
-
-def _live(address: str) -> list[CacheStampRow]:
     with step("read"):
         return context.read(lambda: list_cache_stamps(conf.database, address))

@@ -26,7 +26,6 @@ def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -
     if row.is_kept and (written is None or not (written.ids or written.copies)):
         return None
     new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
-    versions: list[str] = []
     stamps: list[tuple[Any, ...]] = []
     nullifiers: set[str] = set()
     digests: list[str] = []
@@ -38,27 +37,32 @@ def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -
         if remembered:
             digests.append(stamp.digest)
         text = None if remembered else stamp.text
-        versions.append(version)
         stamps.append(tuple(stamp._replace(key=key, version=version, remembered=remembered, text=text)))
         listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
         nullifiers |= {name for name in (stamp.hash, *listed) if isinstance(name, str)}
     gone = set(plan.gone_stamp_ids)
-    equals = [] if written is None else list(written.copies)
+    equals = [] if written is None else [(id_of(version), version, key) for version, key in written.copies]
     for stored in row.stored_stamps:
         if stored.same_as is not None and stored.id not in gone:
             key = new[stored.same_as][0] if stored.same_as in new else stored.same_as
-            equals.append((stored.version, key))
+            equals.append((stored.id, stored.version, key))
+    stamps.sort()
+    equals.sort()
     try:
-        written_down = orjson.dumps(stamps).decode()
+        return Reading(
+            passport_id,
+            VERIFIER,
+            [version for _, _, version, *_ in stamps],
+            orjson.dumps(stamps).decode(),
+            [version for _, version, _ in equals],
+            orjson.dumps(equals).decode(),
+            sorted(nullifiers),
+            sorted(set(digests)),
+        )
     except TypeError:  # a number beyond 64 bits in one of them
         return None
-    return Reading(
-        passport_id,
-        VERIFIER,
-        versions,
-        written_down,
-        [version for version, _ in equals],
-        [key for _, key in equals],
-        sorted(nullifiers),
-        sorted(set(digests)),
-    )
+
+
+def id_of(version: str) -> int:
+    """The row's id in a version, ``id,xmin,ctid``."""
+    return int(version.partition(",")[0])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+import orjson
 from django.db import Error as DatabaseError
 
 from ..conf import conf
@@ -20,7 +21,6 @@ from ..errors import Changed, Problem, Refused
 from ..sql.communities import CommunityKey, find_community
 from ..sql.connection import is_contention
 from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
-from ..sql.stamps import CacheStampRow
 from ..telemetry import count, note, step
 from . import context, readings, signatures
 from .effects import show
@@ -45,14 +45,22 @@ class Scored(NamedTuple):
             answer["possible_points_data"] = points.possible_points_data(self.plan.points)
         return answer
 
-    def stamps(self) -> list[CacheStampRow]:
-        """The address's live stamps after the request, by id; needs a request scored ``with_stamps``."""
-        ids = {-place: id_ for place, id_ in enumerate(self.new_ids, start=1)}
-        texts = [
-            CacheStampRow(ids.get(stamp.key, stamp.key), self.plan.address, stamp.provider, stamp.text or "")
-            for stamp in self.plan.row.stamps
-        ]
-        return sorted(texts)
+    def stamps(self) -> str:
+        """The live stamps after the request, by id, as JSON; needs a request scored ``with_stamps``."""
+        listed = self.plan.row.listed
+        texts = {stamp.key: stamp.text or "null" for stamp in self.plan.row.stamps if stamp.key < 0}
+        new = []
+        for place, stamp in enumerate(self.plan.change.stamps, start=1):
+            entry = {
+                "id": self.new_ids[place - 1] if self.new_ids else -place,  # in a rehearsal nothing gets an id
+                "address": self.plan.address,
+                "provider": stamp.provider,
+                "stamp": orjson.Fragment(texts[-place]),
+            }
+            new.append(orjson.dumps(entry).decode())
+        if not new:
+            return listed
+        return f"[{','.join(new)}]" if listed == "[]" else f"{listed[:-1]},{','.join(new)}]"
 
 
 def score_address(
@@ -79,7 +87,7 @@ def score_address(
         reverify = signatures.is_sampled()
         try:
             with nullcontext() if community_id is None else queued(conf.database, address, community_id):
-                row = _read(address, community, with_text=with_stamps or reverify, posted=posted)
+                row = _read(address, community, with_text=reverify, listed=with_stamps, posted=posted)
                 if row is None:
                     raise Refused(missing)
                 if require is not None:
@@ -112,7 +120,7 @@ def require_community(community: CommunityKey, missing: Problem) -> None:
         raise Refused(missing)
 
 
-def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Posted) -> ScoringRow | None:
+def _read(address: str, community: CommunityKey, *, with_text: bool, listed: bool, posted: Posted) -> ScoringRow | None:
     with step("read"):
         return context.read(
             lambda: read_scoring(
@@ -122,6 +130,7 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, posted: Pos
                 verifier=VERIFIER,
                 points=conf.human_points_enabled,
                 with_text=with_text,
+                listed=listed,
                 posted=posted,
             )
         )

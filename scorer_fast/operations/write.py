@@ -31,15 +31,20 @@ from .signatures import in_transaction
 def write(alias: str, plan: Plan) -> Written | None:
     """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error."""
     if in_transaction(alias):
+        all_of_it = _all_of(plan)
         with transaction.atomic(using=alias):  # a savepoint: who finds the world moved reads again inside the caller's
-            written = _write_all(alias, plan)
+            written = _write_all(alias, all_of_it, plan)
         context.committing()
         return written
+    # What can go wrong before a statement is sent goes wrong before this app says that its outcome may be unknown.
+    if plan.touches_only_the_score:
+        score = _score_of(plan)
+        with context.one_statement():
+            _write_score(alias, score, plan)
+        return None
+    all_of_it = _all_of(plan)
     with context.one_statement():
-        if not plan.touches_only_the_score:
-            return _write_all(alias, plan)
-        _write_score(alias, plan)
-    return None
+        return _write_all(alias, all_of_it, plan)
 
 
 @contextmanager
@@ -56,33 +61,33 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
         yield
 
 
-def _write_all(alias: str, plan: Plan) -> Written:
+def _all_of(plan: Plan) -> ScoringWrite:
     row, change, score = plan.row, plan.change, plan.score
+    return ScoringWrite(
+        passport_id=row.passport_id,
+        score_id=row.score_id,
+        community_id=row.community_id,
+        address=plan.address,
+        now=plan.now,
+        replaced=list(change.deleted_providers),
+        posted=change.rows(),
+        source_app=change.source_app,
+        source_scorer_id=change.source_scorer_id,
+        new_links=_json(plan.dedup.new_links),
+        changed_links=_json(plan.dedup.changed_links),
+        gone=list(plan.gone_stamp_ids),
+        counting=list(plan.new_stamp_keys),
+        awards=_awards(plan),
+        score=int(score.passing),
+        expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
+        dedup_events=_json(plan.dedup_events()),
+        event_fields=_json(event_fields(score, plan.now)),
+    )
+
+
+def _write_all(alias: str, write: ScoringWrite, plan: Plan) -> Written:
     try:
-        return write_scoring(
-            alias,
-            ScoringWrite(
-                passport_id=row.passport_id,
-                score_id=row.score_id,
-                community_id=row.community_id,
-                address=plan.address,
-                now=plan.now,
-                replaced=list(change.deleted_providers),
-                posted=change.rows(),
-                source_app=change.source_app,
-                source_scorer_id=change.source_scorer_id,
-                new_links=_json(plan.dedup.new_links),
-                changed_links=_json(plan.dedup.changed_links),
-                gone=list(plan.gone_stamp_ids),
-                counting=list(plan.new_stamp_keys),
-                awards=_awards(plan),
-                score=int(score.passing),
-                expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
-                dedup_events=_json(plan.dedup_events()),
-                event_fields=_json(event_fields(score, plan.now)),
-            ),
-            row.seen,
-        )
+        return write_scoring(alias, write, plan.row.seen)
     except DatabaseError as error:
         state = sqlstate(error)
         if state == CLAIM_LOST:
@@ -108,20 +113,24 @@ def _awards(plan: Plan) -> str | None:
     )
 
 
-def _write_score(alias: str, plan: Plan) -> None:
-    """Store the score and its events: this statement is the whole transaction."""
-    row, score = plan.row, plan.score
-    assert row.score_id is not None  # else more than the score is written
-    assert row.passport_id is not None
-    write = scores.ScoreWrite(
+def _score_of(plan: Plan) -> scores.ScoreWrite:
+    score = plan.score
+    return scores.ScoreWrite(
         address=plan.address,
-        community_id=row.community_id,
+        community_id=plan.row.community_id,
         now=plan.now,
         score=int(score.passing),
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=_json(plan.dedup_events()),
         event_fields=_json(event_fields(score, plan.now)),
     )
+
+
+def _write_score(alias: str, write: scores.ScoreWrite, plan: Plan) -> None:
+    """Store the score and its events: this statement is the whole transaction."""
+    row = plan.row
+    assert row.score_id is not None  # else more than the score is written
+    assert row.passport_id is not None
     if not scores.update_score(
         alias, write, score_id=row.score_id, passport_id=row.passport_id, seen=row.seen, awaited=conf.await_rescores
     ):

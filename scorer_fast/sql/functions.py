@@ -23,13 +23,14 @@ CREATE_READ_SCORING = """
 -- registry_hashscorerlink (hash, community_id), registry_stamp (passport_id), registry_humanpoints (address)
 CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
-    IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_posted jsonb, IN p_replaced text[],
+    IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_listed boolean,
+    IN p_posted jsonb, IN p_replaced text[],
     OUT community_id bigint, OUT weights text, OUT threshold numeric,
     OUT passport_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
     OUT live_ids bigint[], OUT newest_update timestamptz, OUT is_replacing boolean,
     OUT links text, OUT overrides text, OUT points text,
-    OUT stamps text, OUT compared_stamps text, OUT texts text,
-    OUT kept_ids bigint[], OUT kept_stamps text, OUT stored_stamps text, OUT kept_texts text, OUT is_kept boolean
+    OUT stamps text, OUT compared_stamps text, OUT kept_ids bigint[], OUT kept_stamps text, OUT stored_stamps text,
+    OUT is_kept boolean, OUT texts text, OUT listed text
 )
 LANGUAGE plpgsql
 STABLE
@@ -42,9 +43,11 @@ DECLARE
     v_program boolean;
     v_passport bigint;
     v_customization bigint;
-    v_live_versions text[];
-    v_stored_versions text[];
-    v_stored_keys bigint[];
+    v_kept_live text[];
+    v_kept_copies text[];
+    v_kept_stored text;
+    v_live text[];
+    v_copies text[];
     v_nullifiers text[];
     v_unknown bigint[];
 BEGIN
@@ -76,8 +79,8 @@ BEGIN
       AND p.community_id = v_community;
     passport_id := v_passport;
 
-    SELECT k.live_versions, k.stored_versions, k.stored_keys, k.stamps, k.nullifiers
-    INTO v_live_versions, v_stored_versions, v_stored_keys, kept_stamps, v_nullifiers
+    SELECT k.live_versions, k.stored_versions, k.stored_stamps, k.stamps, k.nullifiers
+    INTO v_kept_live, v_kept_copies, v_kept_stored, kept_stamps, v_nullifiers
     FROM scorer_fast_keptreading AS k
     WHERE k.passport_id = v_passport
       AND k.verifier = p_verifier
@@ -87,8 +90,8 @@ BEGIN
     SELECT COALESCE(array_agg(l.id ORDER BY l.id) FILTER (WHERE l.is_left), '{}'),
            max(l.updated_at) FILTER (WHERE l.is_left),
            COALESCE(bool_or(l.is_replaced), FALSE),
-           COALESCE(array_agg(l.id) FILTER (WHERE l.is_left AND l.version = ANY (v_live_versions)), '{}')
-    INTO live_ids, newest_update, is_replacing, kept_ids
+           COALESCE(array_agg(l.version ORDER BY l.id) FILTER (WHERE l.is_left), '{}')
+    INTO live_ids, newest_update, is_replacing, v_live
     FROM (
         SELECT c.id, c.updated_at, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
                c.provider = ANY (p_replaced) AS is_replaced,
@@ -99,23 +102,32 @@ BEGIN
           AND c.type = 1
           AND c.deleted_at IS NULL
     ) AS l;
+    SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}')
+    INTO v_copies
+    FROM registry_stamp AS r
+    WHERE r.passport_id = v_passport;
 
-    -- Two rows are known to be equal while both are as they were kept.
-    SELECT json_agg(json_build_array(s.id, s.version, s.key)) FILTER (WHERE s.key IS NOT NULL),
-           array_agg(s.id) FILTER (WHERE s.key IS NULL)
-    INTO stored_stamps, v_unknown
-    FROM (
-        SELECT r.id, concat_ws(',', r.id, r.xmin, r.ctid) AS version, e.key
-        FROM registry_stamp AS r
-        LEFT JOIN unnest(v_stored_versions, v_stored_keys) AS e (version, key)
-          ON e.version = concat_ws(',', r.id, r.xmin, r.ctid)
-         AND e.key = ANY (kept_ids)
-        WHERE r.passport_id = v_passport
-    ) AS s;
+    is_kept := p_posted = '[]' AND v_live = v_kept_live AND v_copies = v_kept_copies;
+    IF is_kept THEN
+        kept_ids := live_ids;
+        stored_stamps := v_kept_stored;
+    ELSE
+        kept_ids := ARRAY(
+            SELECT split_part(n.version, ',', 1)::bigint FROM unnest(v_live) AS n (version)
+            WHERE n.version = ANY (v_kept_live));
+        -- Two rows are known to be equal while both are as they were kept.
+        SELECT json_agg(e.pair) FILTER (WHERE e.pair IS NOT NULL),
+               array_agg(split_part(n.version, ',', 1)::bigint) FILTER (WHERE e.pair IS NULL)
+        INTO stored_stamps, v_unknown
+        FROM unnest(v_copies) AS n (version)
+        LEFT JOIN json_array_elements(v_kept_stored::json) AS e (pair)
+          ON e.pair ->> 1 = n.version
+         AND (e.pair ->> 2)::bigint = ANY (kept_ids);
+        is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
+    END IF;
 
     -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
     -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
-    is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
     IF NOT is_kept THEN
         WITH worded AS MATERIALIZED (
             SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
@@ -152,7 +164,7 @@ BEGIN
         )
         SELECT (SELECT json_agg(json_build_array(
                            j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                           CASE WHEN v.digest IS NULL THEN j.body END,
+                           CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
                            j.stamp -> 'issuer', j.stamp -> 'expirationDate',
                            j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
                 FROM judged AS j
@@ -174,16 +186,22 @@ BEGIN
                                   AND c.stamp = r.credential
                                 LIMIT 1))))
                 FROM registry_stamp AS r
-                WHERE r.id = ANY (v_unknown)),
-               (SELECT json_object_agg(j.key, j.body) FROM judged AS j WHERE p_with_text)
-        INTO stamps, v_nullifiers, compared_stamps, texts;
+                WHERE r.id = ANY (v_unknown))
+        INTO stamps, v_nullifiers, compared_stamps;
     END IF;
 
-    IF p_with_text AND kept_ids <> '{}' THEN
+    IF p_with_text THEN
         SELECT json_object_agg(c.id, c.stamp::text)
-        INTO kept_texts
+        INTO texts
         FROM ceramic_cache_ceramiccache AS c
-        WHERE c.id = ANY (kept_ids);
+        WHERE c.id = ANY (live_ids);
+    END IF;
+    IF p_listed THEN
+        SELECT json_agg(json_build_object('id', c.id, 'address', c.address, 'provider', c.provider, 'stamp', c.stamp)
+                        ORDER BY c.id)
+        INTO listed
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.id = ANY (live_ids);
     END IF;
 
     SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
@@ -582,19 +600,19 @@ BEGIN
     END IF;
     IF p_readings <> '[]' THEN
         INSERT INTO scorer_fast_keptreading (
-            passport_id, verifier, live_versions, stamps, stored_versions, stored_keys, nullifiers, digests, kept_at)
-        SELECT n.passport_id, n.verifier, n.live_versions, n.stamps, n.stored_versions, n.stored_keys, n.nullifiers,
+            passport_id, verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, digests, kept_at)
+        SELECT n.passport_id, n.verifier, n.live_versions, n.stamps, n.stored_versions, n.stored_stamps, n.nullifiers,
                ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(n.digests) AS d (digest)), p_now
         FROM jsonb_to_recordset(p_readings) AS n (
             passport_id bigint, verifier text, live_versions text[], stamps text, stored_versions text[],
-            stored_keys bigint[], nullifiers text[], digests text[])
+            stored_stamps text, nullifiers text[], digests text[])
         ORDER BY n.passport_id
         ON CONFLICT (passport_id) DO UPDATE
         SET verifier = EXCLUDED.verifier,
             live_versions = EXCLUDED.live_versions,
             stamps = EXCLUDED.stamps,
             stored_versions = EXCLUDED.stored_versions,
-            stored_keys = EXCLUDED.stored_keys,
+            stored_stamps = EXCLUDED.stored_stamps,
             nullifiers = EXCLUDED.nullifiers,
             digests = EXCLUDED.digests,
             kept_at = EXCLUDED.kept_at;
@@ -624,10 +642,10 @@ FUNCTIONS = (
         "DROP FUNCTION IF EXISTS scorer_fast_read_points_1(text)",
     ),
     Function(
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, boolean, jsonb, text[])",
         CREATE_READ_SCORING,
         "DROP FUNCTION IF EXISTS "
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, boolean, jsonb, text[])",
     ),
     Function(
         "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "

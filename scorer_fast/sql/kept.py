@@ -12,14 +12,16 @@ from .connection import fetch_one, run
 
 
 class Reading(NamedTuple):
-    """A row of scorer_fast_keptreading; ``stamps`` as JSON text, ``digests`` (hex) of those it says are remembered."""
+    """A row of scorer_fast_keptreading, versions by id; ``stamps`` and ``stored_stamps`` as JSON text,
+    ``digests`` (hex) of those it says are remembered.
+    """
 
     passport_id: int
     verifier: str
     live_versions: Sequence[str]
     stamps: str
     stored_versions: Sequence[str]
-    stored_keys: Sequence[int]
+    stored_stamps: str
     nullifiers: Sequence[str]
     digests: Sequence[str]
 

@@ -169,7 +169,7 @@ LEFT JOIN registry_score AS s ON s.passport_id = p.id
 CROSS JOIN LATERAL (
     SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids,
            max(c.updated_at) AS newest,
-           COALESCE(array_agg(concat_ws(',', c.id, c.xmin, c.ctid)), '{}') AS versions
+           COALESCE(array_agg(concat_ws(',', c.id, c.xmin, c.ctid) ORDER BY c.id), '{}') AS versions
     FROM ceramic_cache_ceramiccache AS c
     WHERE c.address = p.address
       AND c.type = 1
@@ -177,21 +177,17 @@ CROSS JOIN LATERAL (
       AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
 ) AS live
 CROSS JOIN LATERAL (
-    SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid)), '{}') AS versions
+    SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}') AS versions
     FROM registry_stamp AS r
     WHERE r.passport_id = p.id
 ) AS copies
 LEFT JOIN LATERAL (
-    SELECT k.passport_id, k.stamps, k.nullifiers,
-           (SELECT json_agg(json_build_array(split_part(e.version, ',', 1)::bigint, e.version, e.key))
-            FROM unnest(k.stored_versions, k.stored_keys) AS e (version, key))::text AS stored_stamps
+    SELECT k.passport_id, k.stamps, k.nullifiers, k.stored_stamps
     FROM scorer_fast_keptreading AS k
     WHERE k.passport_id = p.id
       AND k.verifier = %(verifier)s
-      AND k.live_versions @> live.versions
-      AND k.live_versions <@ live.versions
-      AND k.stored_versions @> copies.versions
-      AND k.stored_versions <@ copies.versions
+      AND k.live_versions = live.versions
+      AND k.stored_versions = copies.versions
       AND cardinality(k.digests) = (
           SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests))
 ) AS kept ON TRUE

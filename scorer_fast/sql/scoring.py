@@ -42,6 +42,7 @@ class ScoringRow(NamedTuple):
 
     Ids are None where the row does not exist yet; ``points`` is None outside the points program.
     ``is_replacing``: whether the address has live stamps of the providers that the request replaces.
+    ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text.
     ``is_kept``: whether all of it was known from an earlier request, by the versions of the rows.
     """
 
@@ -58,17 +59,18 @@ class ScoringRow(NamedTuple):
     stored_stamps: tuple[StoredStamp, ...]
     points: PointsRead | None
     is_kept: bool
+    listed: str = "[]"
 
 
 READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
        f.live_ids, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
-       f.stamps, f.compared_stamps, f.texts,
-       f.kept_ids, f.kept_stamps, f.stored_stamps, f.kept_texts, f.is_kept
+       f.stamps, f.compared_stamps, f.kept_ids, f.kept_stamps, f.stored_stamps, f.is_kept, f.texts, f.listed
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
-    %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(posted)s::jsonb, %(replaced)s::text[]
+    %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,
+    %(posted)s::jsonb, %(replaced)s::text[]
 ) AS f
 WHERE f.community_id IS NOT NULL
 """
@@ -92,11 +94,13 @@ def read_scoring(
     verifier: str,
     points: bool,
     with_text: bool = False,
+    listed: bool = False,
     posted: Posted = NOTHING_POSTED,
 ) -> ScoringRow | None:
     """What scoring ``address`` needs; None when there is no such community.
 
-    ``with_text``: every stamp with its credential's text, else only those whose signature is unknown.
+    ``with_text``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
+    ``listed``: with the live stamps as the answers list them.
     """
     read = fetch_one(
         alias,
@@ -107,37 +111,62 @@ def read_scoring(
             "verifier": verifier,
             "points": points,
             "with_text": with_text,
+            "listed": listed,
             "posted": posted.entries,
             "replaced": list(posted.replaced),
         },
     )
-    return None if read is None else _scoring_row(read)
+    return None if read is None else _Read._make(read).scoring_row()
 
 
-def _scoring_row(read: tuple[Any, ...]) -> ScoringRow:
-    (community_id, weights, threshold, passport_id, score_id, scored_at, live_ids, newest, is_replacing) = read[:9]
-    links, overrides = map(_json, read[9:11])
-    stamps = list(map(Stamp._make, _json(read[12])))
-    kept_ids = set(read[15])
-    stamps += [stamp for stamp in map(Stamp._make, _json(read[16])) if stamp.key in kept_ids]
-    if read[14] is not None or read[18] is not None:
-        texts = dict(_json(read[14])) | dict(_json(read[18]))
-        stamps = [stamp._replace(text=texts[str(stamp.key)]) for stamp in stamps]
-    return ScoringRow(
-        community_id=community_id,
-        weights=weights,
-        threshold=threshold,
-        overrides=tuple((name, weight) for name, weight in overrides),
-        passport_id=passport_id,
-        score_id=score_id,
-        seen=Seen(live_ids, newest, scored_at),
-        is_replacing=is_replacing,
-        stamps=tuple(stamps),
-        links={hash_: Link(hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in links},
-        stored_stamps=tuple(map(StoredStamp._make, [*_json(read[17]), *_json(read[13])])),
-        points=read_points(read[11]),
-        is_kept=read[19],
-    )
+class _Read(NamedTuple):
+    """READ_SCORING's row; texts are JSON."""
+
+    community_id: int
+    weights: str | None
+    threshold: Decimal
+    passport_id: int | None
+    score_id: int | None
+    last_score_timestamp: datetime | None
+    live_ids: list[int]
+    newest_update: datetime | None
+    is_replacing: bool
+    links: str | None
+    overrides: str | None
+    points: str | None
+    stamps: str | None
+    compared_stamps: str | None
+    kept_ids: list[int]
+    kept_stamps: str | None
+    stored_stamps: str | None
+    is_kept: bool
+    texts: str | None
+    listed: str | None
+
+    def scoring_row(self) -> ScoringRow:
+        kept_ids = set(self.kept_ids)
+        stamps = list(map(Stamp._make, _json(self.stamps)))
+        stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
+        if self.texts is not None:
+            texts = _json(self.texts)
+            stamps = [stamp._replace(text=texts.get(str(stamp.key), stamp.text)) for stamp in stamps]
+        links = ((hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in _json(self.links))
+        return ScoringRow(
+            community_id=self.community_id,
+            weights=self.weights,
+            threshold=self.threshold,
+            overrides=tuple((name, weight) for name, weight in _json(self.overrides)),
+            passport_id=self.passport_id,
+            score_id=self.score_id,
+            seen=Seen(self.live_ids, self.newest_update, self.last_score_timestamp),
+            is_replacing=self.is_replacing,
+            stamps=tuple(stamps),
+            links={link[0]: Link._make(link) for link in links},
+            stored_stamps=tuple(map(StoredStamp._make, [*_json(self.stored_stamps), *_json(self.compared_stamps)])),
+            points=read_points(self.points),
+            is_kept=self.is_kept,
+            listed=self.listed or "[]",
+        )
 
 
 def _json(text: str | None) -> Any:

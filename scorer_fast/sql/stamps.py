@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from .connection import fetch_all
+from .connection import fetch_all, fetch_value
 
 
 class NewStamp(NamedTuple):
@@ -18,28 +18,35 @@ class NewStamp(NamedTuple):
     expiration_date: datetime | None
 
 
-class CacheStampRow(NamedTuple):
-    """A live stamp as the answers list it; ``stamp`` is JSON text."""
-
-    id: int
-    address: str
-    provider: str
-    stamp: str
-
-
 LIST_CACHE_STAMPS = """
--- an address's stamps that are neither deleted nor revoked, by id;
+-- an address's stamps that are neither deleted nor revoked, by id, as the answers list them;
 -- ceramic_cache_ceramiccache (type, address, provider) where live
-SELECT c.id, c.address, c.provider, c.stamp::text
+SELECT json_agg(json_build_object('id', c.id, 'address', c.address, 'provider', c.provider, 'stamp', c.stamp)
+                ORDER BY c.id)::text
 FROM ceramic_cache_ceramiccache AS c
 WHERE c.address = %(address)s
   AND c.type = 1
   AND c.deleted_at IS NULL
   AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
-ORDER BY c.id
 """
 
 
-def list_cache_stamps(alias: str, address: str) -> list[CacheStampRow]:
-    """The stamps of an address as the answers list them."""
-    return [CacheStampRow(*row) for row in fetch_all(alias, LIST_CACHE_STAMPS, {"address": address})]
+def list_cache_stamps(alias: str, address: str) -> str:
+    """The stamps of an address: a JSON array of {id, address, provider, stamp}."""
+    return fetch_value(alias, LIST_CACHE_STAMPS, {"address": address}) or "[]"
+
+
+LIST_LIVE_PROVIDERS = """
+-- the providers of an address's stamps that are not deleted, revoked ones too;
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+SELECT c.provider
+FROM ceramic_cache_ceramiccache AS c
+WHERE c.address = %(address)s
+  AND c.type = 1
+  AND c.deleted_at IS NULL
+"""
+
+
+def list_live_providers(alias: str, address: str) -> set[str]:
+    """What an address has stamps of."""
+    return {row[0] for row in fetch_all(alias, LIST_LIVE_PROVIDERS, {"address": address})}

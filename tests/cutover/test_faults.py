@@ -121,9 +121,8 @@ def events() -> int:
 def test_no_client_sees_a_fault_at_any_statement(operation: str, when: str, fast_path: Put) -> None:
     writes = {"v2_score": 1, "embed_add_stamps": 1}.get(operation, 0)
     remembering = {"v2_score": 4, "embed_add_stamps": 3}.get(operation)  # the last statement
-    number, unknown = 0, 0
-    while True:
-        number += 1
+    unknown = 0
+    for number in range(1, 30):
         injector = Injector(number, when)
         fast_path(injector.serve)
         forget_scores()
@@ -232,9 +231,7 @@ def test_a_call_is_counted_once_under_asgi_too(fast_path: Put) -> None:
 @pytest.mark.parametrize("operation", ["cache_delete_stamps", "cache_get_stamps", "embed_add_stamps"])
 def test_a_fault_inside_a_callers_transaction_leaves_it_to_the_host(operation: str, fast_path: Put) -> None:
     """As in a host's TestCase: each fault is undone to a savepoint, and the host goes on from there."""
-    number = 0
-    while True:
-        number += 1
+    for number in range(1, 30):
         injector = Injector(number, "after")
         fast_path(injector.serve)
         with transaction.atomic():
