@@ -25,7 +25,7 @@ from settings.embedded_postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parent.parent
 SCORERS = 2  # processes that score, while the template is made
 RUN = "bench_run"
-CONTENT = 2  # another number for another content: the template is made anew
+CONTENT = 3  # another number for another content: the template is made anew
 
 
 def cluster() -> EmbeddedPostgres:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ninja import Schema
+from pydantic import BaseModel
 
 
 class StampScore(Schema):
@@ -125,44 +126,44 @@ class Invalid(Schema):
     detail: list[dict[str, Any]] | str
 
 
-# ---- bodies
+# ---- bodies: without Ninja's Schema, which wraps every object of a payload to read it from a model
 
 
-class StampToAdd(Schema):
+class StampToAdd(BaseModel):
     provider: str
     stamp: Any
     address: str | None = None
 
 
-class StampToPatch(Schema):
+class StampToPatch(BaseModel):
     provider: str
     stamp: Any = None
     address: str | None = None
 
 
-class StampToDelete(Schema):
+class StampToDelete(BaseModel):
     provider: str
     address: str | None = None
 
 
-class EmbedStamps(Schema):
+class EmbedStamps(BaseModel):
     scorer_id: int
     stamps: list[Any]
 
 
-class AlternateScorer(Schema):
+class AlternateScorer(BaseModel):
     alternate_scorer_id: int
 
 
-class CredentialSubject(Schema):
+class CredentialSubject(BaseModel):
     hash: str | None
     provider: str | None
     id: str | None
 
 
-class Credential(Schema):
+class Credential(BaseModel):
     credentialSubject: CredentialSubject
 
 
-class ProofValues(Schema):
+class ProofValues(BaseModel):
     proof_values: list[str]

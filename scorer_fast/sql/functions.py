@@ -300,6 +300,36 @@ END
 $function$
 """
 
+CREATE_READ_STORED_SCORE = """
+-- the stored score of an address in a community, with points; account_community pkey,
+-- registry_passport (address, community_id), registry_score (passport_id), registry_humanpoints (address)
+CREATE OR REPLACE FUNCTION scorer_fast_read_stored_score_1(
+    IN p_community_id bigint, IN p_address text, IN p_points boolean,
+    OUT community_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
+    OUT expiration_date timestamptz, OUT error text, OUT evidence text, OUT stamps text, OUT points text
+)
+LANGUAGE plpgsql
+STABLE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+#variable_conflict use_column
+DECLARE
+    v_program boolean;
+BEGIN
+    SELECT c.id, c.human_points_program, s.id, s.last_score_timestamp, s.expiration_date, s.error,
+           s.evidence::text, s.stamps::text
+    INTO community_id, v_program, score_id, last_score_timestamp, expiration_date, error, evidence, stamps
+    FROM account_community AS c
+    LEFT JOIN registry_passport AS p ON p.community_id = c.id AND p.address = p_address
+    LEFT JOIN registry_score AS s ON s.passport_id = p.id
+    WHERE c.id = p_community_id;
+    IF p_points AND v_program THEN
+        points := scorer_fast_read_points_1(p_address);
+    END IF;
+END
+$function$
+"""
+
 # The events are inserted from the score row: no row, no event, and the caller is told.
 # The token stands in the score row's own UPDATE: under READ COMMITTED a row that another transaction
 # just changed is judged again in its new version, so a stale decision never overwrites a newer one.
@@ -664,6 +694,11 @@ FUNCTIONS = (
         "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
         "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
         "bigint[], timestamptz, timestamptz)",
+    ),
+    Function(
+        "scorer_fast_read_stored_score_1(bigint, text, boolean)",
+        CREATE_READ_STORED_SCORE,
+        "DROP FUNCTION IF EXISTS scorer_fast_read_stored_score_1(bigint, text, boolean)",
     ),
     Function(
         "scorer_fast_remember_1(text[], timestamptz[], jsonb, timestamptz, boolean)",

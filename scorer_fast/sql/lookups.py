@@ -14,18 +14,15 @@ LIST_BANS = """
 -- bans that still run for an address or any of some hashes, by id; ceramic_cache_ban (address), (hash)
 SELECT b.type, b.provider, b.hash, b.address, b.end_time, b.reason
 FROM ceramic_cache_ban AS b
-WHERE b.id IN (
-          SELECT a.id FROM ceramic_cache_ban AS a WHERE a.address = ANY (%(addresses)s::text[]) AND a.address <> ''
-          UNION ALL
-          SELECT h.id FROM ceramic_cache_ban AS h WHERE h.hash = ANY (%(hashes)s::text[]) AND h.hash <> '')
+WHERE (b.address = ANY (%(addresses)s::text[]) OR b.hash = ANY (%(hashes)s::text[]))
   AND (b.end_time IS NULL OR b.end_time > %(now)s)
 ORDER BY b.id
 """
 
 
 def list_bans(alias: str, addresses: Sequence[str], hashes: Sequence[str], now: datetime) -> list[Ban]:
-    """Bans still running for any spelling of an address or any of ``hashes``."""
-    parameters = {"addresses": list(addresses), "hashes": list(hashes), "now": now}
+    """Bans still running for any spelling of an address or any of ``hashes``; an empty text matches nothing."""
+    parameters = {"addresses": list(filter(None, addresses)), "hashes": list(filter(None, hashes)), "now": now}
     return [Ban(*row) for row in fetch_all(alias, LIST_BANS, parameters)]
 
 

@@ -70,19 +70,10 @@ def update_score(
 
 
 GET_STORED_SCORE = """
--- the stored score of an address in a community, with points; account_community pkey,
--- registry_passport (address, community_id), registry_score (passport_id), registry_humanpoints (address)
-SELECT s.id,
-       s.last_score_timestamp,
-       s.expiration_date,
-       s.error,
-       s.evidence::text,
-       s.stamps::text,
-       CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(%(address)s) END
-FROM account_community AS community
-LEFT JOIN registry_passport AS p ON p.community_id = community.id AND p.address = %(address)s
-LEFT JOIN registry_score AS s ON s.passport_id = p.id
-WHERE community.id = %(community_id)s
+-- the stored score of an address in a community, with points; see sql/functions.py
+SELECT f.score_id, f.last_score_timestamp, f.expiration_date, f.error, f.evidence, f.stamps, f.points
+FROM scorer_fast_read_stored_score_1(%(community_id)s::bigint, %(address)s::text, %(points)s::boolean) AS f
+WHERE f.community_id IS NOT NULL
 """
 
 
