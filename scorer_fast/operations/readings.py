@@ -15,7 +15,10 @@ from .verifier import VERIFIER
 
 
 def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -> Reading | None:
-    """The reading that ``plan`` was decided on, with what was ``written`` on top; None where nothing of it is news.
+    """The reading that ``plan`` was decided on, with what was ``written`` on top; None where it is not worth keeping.
+
+    That is where nothing of it is news, and where a request posts a stamp more to many that are known: what is
+    kept serves the next request all the same, and who only reads will keep the rest.
 
     ``verified``: digests (hex) that are remembered by now and were not when it was read.
     """
@@ -24,6 +27,8 @@ def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -
     if passport_id is None or conf.keep_readings_days <= 0:
         return None
     if row.is_kept and (written is None or not (written.ids or written.copies)):
+        return None
+    if plan.change and row.known * 2 >= len(row.stamps):
         return None
     new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
     stamps: list[tuple[Any, ...]] = []

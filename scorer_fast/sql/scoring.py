@@ -43,7 +43,8 @@ class ScoringRow(NamedTuple):
     Ids are None where the row does not exist yet; ``points`` is None outside the points program.
     ``is_replacing``: whether the address has live stamps of the providers that the request replaces.
     ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text.
-    ``is_kept``: whether all of it was known from an earlier request, by the versions of the rows.
+    ``known``: how many of the stamps were known from an earlier request, by the versions of the rows; ``is_kept``:
+    whether they all were, and all of ``stored_stamps``.
     """
 
     community_id: int
@@ -59,6 +60,7 @@ class ScoringRow(NamedTuple):
     stored_stamps: tuple[StoredStamp, ...]
     points: PointsRead | None
     is_kept: bool
+    known: int = 0
     listed: str = "[]"
 
 
@@ -165,6 +167,7 @@ class _Read(NamedTuple):
             stored_stamps=tuple(map(StoredStamp._make, [*_json(self.stored_stamps), *_json(self.compared_stamps)])),
             points=read_points(self.points),
             is_kept=self.is_kept,
+            known=len(kept_ids),
             listed=self.listed or "[]",
         )
 

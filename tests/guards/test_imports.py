@@ -28,6 +28,7 @@ ALLOWED = {
         "django_ratelimit",
         "jwt",
         "ninja",
+        "pydantic",
         "orjson",
     },
 }

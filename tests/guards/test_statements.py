@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OWNER = rows.OWNER
 PROVIDERS = [f"Provider{number:02}" for number in range(19)]
 FIRST_SCORE = ["READ_SCORING", "WRITE_SCORING", "REMEMBER"]
-POST_AGAIN = FIRST_SCORE
+POST_AGAIN = ["READ_SCORING", "WRITE_SCORING"]
 
 
 class Sent(NamedTuple):
