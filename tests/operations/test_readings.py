@@ -54,7 +54,9 @@ def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
     assert not anew.is_kept
     assert sorted(anew.stamps) == sorted(kept.stamps)
     assert sorted(anew.stored_stamps) == sorted(kept.stored_stamps)
-    assert anew._replace(is_kept=True, known=2, stamps=(), stored_stamps=()) == kept._replace(stamps=(), stored_stamps=())
+    assert anew._replace(is_kept=True, known=2, stamps=(), stored_stamps=()) == kept._replace(
+        stamps=(), stored_stamps=()
+    )
     assert without_times(internal_score(1, OWNER)) == without_times(scored)
 
 
