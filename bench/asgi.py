@@ -1,3 +1,9 @@
+import gc
+
 from django.core.asgi import get_asgi_application
 
 application = get_asgi_application()
+
+# What is loaded stays loaded: the garbage collector need not look through it again and again.
+gc.collect()
+gc.freeze()

@@ -1,6 +1,11 @@
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
 application = get_asgi_application()
+
+# What is loaded stays loaded: the garbage collector need not look through it again and again.
+gc.collect()
+gc.freeze()

@@ -1,3 +1,4 @@
+import gc
 import os
 
 from django.conf import settings
@@ -10,3 +11,7 @@ application = get_wsgi_application()
 # synchronous middleware with a thread per request.
 if settings.STATIC_ROOT.is_dir():
     application = WhiteNoise(application, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL)
+
+# What is loaded stays loaded: the garbage collector need not look through it again and again.
+gc.collect()
+gc.freeze()

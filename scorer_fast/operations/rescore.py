@@ -8,10 +8,12 @@ two processes do the same work. The lock order within a step is that of ``operat
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -125,6 +127,22 @@ def work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
 
     CannotRescore where the database or didkit is lost: what was done stays done, and the run can go on.
     """
+    with _loaded_objects_left_alone():
+        return _work(run, report)
+
+
+@contextmanager
+def _loaded_objects_left_alone() -> Iterator[None]:
+    """Python's garbage collector does not look through what was there before: a fifth of a batch's CPU time."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
     worker = Worker(conf.database, run)
     pace = Pace()
     while True:
