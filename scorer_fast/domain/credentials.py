@@ -73,6 +73,11 @@ def row_order(key: int) -> tuple[bool, int]:
     return (key < 0, abs(key))
 
 
+def _row_order_of(stamp: Stamp) -> tuple[bool, int]:
+    key = stamp.key
+    return key < 0, abs(key)
+
+
 def read_stamps(
     stamps: Iterable[Stamp], *, address: str, trusted_issuers: Collection[str], now: datetime, multi: bool
 ) -> Reading:
@@ -83,7 +88,7 @@ def read_stamps(
     candidates: list[Valid] = []
     unreadable: list[Unreadable] = []
     subject = SUBJECT_PREFIX + address.lower()
-    for stamp in sorted(stamps, key=lambda stamp: row_order(stamp.key)):
+    for stamp in sorted(stamps, key=_row_order_of):
         issuer = stamp.issuer
         if not isinstance(issuer, str) or issuer not in trusted_issuers:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 ZERO = Decimal(0)
@@ -16,6 +17,9 @@ class Weighed(NamedTuple):
     exact: Decimal
     as_float: float
     written: str
+
+
+NOTHING = Weighed(ZERO, 0.0, "0.00000")
 
 
 class Weights:
@@ -39,7 +43,9 @@ class Weights:
         known = self._weighed.get(provider)
         if known is None:
             weight = self._weights.get(provider)
-            exact = ZERO if weight is None else Decimal(weight)
+            if weight is None:
+                return NOTHING
+            exact = Decimal(weight)
             as_float = float(exact)
             # Of the float's exact value, half-even.
             known = self._weighed[provider] = Weighed(exact, as_float, f"{as_float:.5f}")
@@ -48,3 +54,9 @@ class Weights:
     def as_floats(self) -> dict[str, float]:
         """Every provider's weight as the weights endpoints answer it."""
         return {provider: float(weight) for provider, weight in self._weights.items()}
+
+
+@lru_cache(maxsize=256)
+def weights_of(weights_json: str | None, overrides: tuple[tuple[str, str], ...]) -> Weights:
+    """:class:`Weights` of those very texts: communities are few, and their weights change seldom."""
+    return Weights(weights_json, overrides)

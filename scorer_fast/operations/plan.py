@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..domain import credentials, dedup, points, score
-from ..domain.weights import Weights
+from ..domain.weights import Weights, weights_of
 from ..sql.scoring import ScoringRow
 from ..sql.stamps import NewStamp
 
@@ -105,7 +105,7 @@ def decide(
     """
     found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
     if weights is None:
-        weights = Weights(row.weights, row.overrides)
+        weights = weights_of(row.weights, row.overrides)
     scored = score.score_stamps(found.counting, found.clashes, weights, Decimal(row.threshold))
     wanted = {stamp.key for stamp in found.counting}
     kept: set[int] = set()

@@ -26,7 +26,7 @@ from ..domain.credentials import Valid
 from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
-from ..domain.weights import Weights
+from ..domain.weights import Weights, weights_of
 from ..errors import Changed, Problem, Refused, VerifierDown
 from ..sql import rescore as sql
 from ..sql import rescore_runs as runs
@@ -453,7 +453,7 @@ def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, o
     weights: Weights | None = None
     for member in members:
         row = member.row
-        weights = weights or Weights(row.weights, row.overrides)
+        weights = weights or weights_of(row.weights, row.overrides)
         seen |= row.links
         if later:
             ahead = {n: later[n] for stamp in member.signed for n in stamp.nullifiers if n in later}
