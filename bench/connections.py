@@ -18,7 +18,7 @@ WAYS = {
     "a connection per request": (("CONN_MAX_AGE", "0"),),
     "persistent, checked before each request": (("CONN_MAX_AGE", "600"),),
     "persistent, not checked": (("CONN_MAX_AGE", "600"), ("CONN_HEALTH_CHECKS", "false")),
-    "persistent, checked, parameters bound by the server": (("CONN_MAX_AGE", "600"), ("SERVER_SIDE_BINDING", "true")),
+    "persistent, checked, parameters written by psycopg": (("CONN_MAX_AGE", "600"), ("SERVER_SIDE_BINDING", "false")),
     "psycopg's pool of 8, checked": (("DB_POOL", "8"),),
 }
 POOLED = "through PgBouncer (transaction mode), persistent, checked"

@@ -11,7 +11,5 @@ ASGI_APPLICATION = "bench.asgi.application"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SILENCED_SYSTEM_CHECKS = [*SILENCED_SYSTEM_CHECKS, "django_ratelimit.E003", "django_ratelimit.W001"]
 
-for _server in DATABASES.values():  # noqa: F405  two things that the measurement of connections varies
+for _server in DATABASES.values():  # noqa: F405  what the measurement of connections varies
     _server["CONN_HEALTH_CHECKS"] = env.flag("CONN_HEALTH_CHECKS", True)
-    if env.flag("SERVER_SIDE_BINDING", False):
-        _server["OPTIONS"] = {**_server["OPTIONS"], "server_side_binding": True}

@@ -29,14 +29,19 @@ def _server(url: str) -> dict[str, Any]:
     connection per thread that lives CONN_MAX_AGE seconds."""
     # Behind PgBouncer in transaction mode a cursor on the server's side would outlive its connection.
     cursors = {"DISABLE_SERVER_SIDE_CURSORS": env.flag("DISABLE_SERVER_SIDE_CURSORS", False)}
+    # The server binds parameters: psycopg 3 would write them into every statement itself.
+    options: dict[str, Any] = {}
+    if env.flag("SERVER_SIDE_BINDING", True) and importlib.util.find_spec("psycopg") is not None:
+        options["server_side_binding"] = True
     size = env.number("DB_POOL", 0)
     if not size:
-        return database(url, CONN_MAX_AGE=env.number("CONN_MAX_AGE", 600), CONN_HEALTH_CHECKS=True, **cursors)
+        age = env.number("CONN_MAX_AGE", 600)
+        return database(url, CONN_MAX_AGE=age, CONN_HEALTH_CHECKS=True, OPTIONS=options, **cursors)
     if django.VERSION < (5, 1) or importlib.util.find_spec("psycopg_pool") is None:
         raise ImproperlyConfigured("DB_POOL needs Django 5.1 or later and psycopg with its pool (psycopg[pool]).")
     pool = {"min_size": min(2, size), "max_size": size, "timeout": env.number("DB_POOL_TIMEOUT", 5)}
     # Beside a pool Django wants CONN_MAX_AGE 0: it is the pool that keeps connections.
-    return database(url, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, OPTIONS={"pool": pool}, **cursors)
+    return database(url, CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=True, OPTIONS={**options, "pool": pool}, **cursors)
 
 
 DATABASES = {"default": _server(env.required("DATABASE_URL", "postgres://user:password@host:port/name"))}
