@@ -130,7 +130,8 @@ def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[U
     return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 
+_URLS = api.urls[0]  # once: Ninja 1.3 registers the API anew each time it is asked
 # Every view instrumented; what is unexpected is raised to the caller.
-PATTERNS = _wrapped(api.urls[0], _answering)
+PATTERNS = _wrapped(_URLS, _answering)
 # The same for a service of its own, where nobody stands behind it: what an outage is answered is in its line too.
-STANDALONE_PATTERNS = _wrapped(_wrapped(api.urls[0], _standing_alone), _answering)
+STANDALONE_PATTERNS = _wrapped(_wrapped(_URLS, _standing_alone), _answering)
