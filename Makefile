@@ -69,6 +69,12 @@ bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBounc
 schemathesis: setup ## thousands of requests made of the OpenAPI document (EXAMPLES=200 of each kind)
 	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PYTHON) -m pytest tests/http/test_schemathesis.py $(ARGS)
 
+.PHONY: browser
+browser: setup ## the admin's pages in Chromium (Debian's, installed by apt where missing)
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq chromium; }
+	@$(PYTHON) -m pip install --quiet -r requirements-browser.txt
+	@$(PYTHON) -m pytest browser $(ARGS)
+
 .PHONY: matrix
 matrix: setup ## the suite on every supported Django, Python, driver and django-ninja
 	@$(PYTHON) -m nox $(ARGS)

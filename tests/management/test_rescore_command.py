@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMUNITY = CommunityKey(1, external=False)
+# manage.py, with Ctrl-C as in a terminal: a shell that runs the tests in the background has its children ignore it.
+MANAGE = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0] = "manage.py"
+runpy.run_path("manage.py", run_name="__main__")
+"""
 LONG = 60  # seconds after which a test gives up on a process
 
 
@@ -57,7 +65,7 @@ def process(*arguments: str, rate: float = 0) -> subprocess.Popen[str]:
     where = f"{quote(database['HOST'], safe='')}:{database['PORT'] or 5432}"
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "manage.py", "scorer_fast", "rescore", "--scorer", "1", *arguments],
+        [sys.executable, "-c", MANAGE, "scorer_fast", "rescore", "--scorer", "1", *arguments],
         cwd=ROOT,
         env={
             **kept,
@@ -170,7 +178,7 @@ def test_interrupted_it_says_how_to_go_on(one: Community) -> None:
     people(30)
     running = process("--batch", "2", rate=10)
     wait_for_events(more_than=30)
-    running.send_signal(2)
+    running.send_signal(signal.SIGINT)
     code, _, err = ended(running)
     assert code == 1
     assert "The same command goes on where this run stopped." in err

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from pytest_django import Settings
 
 from api.account.models import Community
 from scorer_fast.errors import Changed
 from scorer_fast.operations import scoring, write
 from scorer_fast.sql.connection import is_contention, is_unavailable, sqlstate
+from scorer_fast.sql.scoring import NO_LONGER_SO
 from tests.factories import rows
 from tests.factories.requests import good
 from tests.factories.rows import OWNER
@@ -22,21 +22,27 @@ pytestmark = pytest.mark.django_db
 SCORING = ["v2_score", "internal_score", "embed_score", "embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"]
 
 
-def of_the_server(kind: type[DatabaseError], cause: type[psycopg.Error], code: str | None) -> DatabaseError:
+class OfTheDriver(Exception):
+    """What psycopg 3 raises: it knows its code."""
+
+    sqlstate: str | None = None
+
+
+def of_the_server(kind: type[DatabaseError], code: str | None) -> DatabaseError:
     """A database error as Django raises it, with the driver's own as its cause."""
     error = kind("from the server")
-    error.__cause__ = cause("from the server")
+    error.__cause__ = OfTheDriver("from the server")
     error.__cause__.sqlstate = code
     return error
 
 
-DEADLOCK = of_the_server(OperationalError, psycopg.errors.DeadlockDetected, "40P01")
-SERIALIZATION = of_the_server(OperationalError, psycopg.errors.SerializationFailure, "40001")
-UNIQUE = of_the_server(IntegrityError, psycopg.errors.UniqueViolation, "23505")
-FOREIGN = of_the_server(IntegrityError, psycopg.errors.ForeignKeyViolation, "23503")
-GONE = of_the_server(OperationalError, psycopg.OperationalError, None)
-SHUTDOWN = of_the_server(OperationalError, psycopg.errors.AdminShutdown, "57P01")
-CLOSED = of_the_server(InterfaceError, psycopg.InterfaceError, None)
+DEADLOCK = of_the_server(OperationalError, "40P01")
+SERIALIZATION = of_the_server(OperationalError, "40001")
+UNIQUE = of_the_server(IntegrityError, "23505")
+FOREIGN = of_the_server(IntegrityError, "23503")
+GONE = of_the_server(OperationalError, None)
+SHUTDOWN = of_the_server(OperationalError, "57P01")
+CLOSED = of_the_server(InterfaceError, None)
 CONTENTION = {"changed": Changed(), "deadlock": DEADLOCK, "serialization": SERIALIZATION, "unique": UNIQUE}
 UNAVAILABLE = {"gone": GONE, "shut down": SHUTDOWN, "closed": CLOSED}
 
@@ -137,5 +143,13 @@ def test_the_code_is_found_whichever_driver_raised_it() -> None:
     error.__cause__ = OfPsycopg2()
     assert sqlstate(error) == "40P01"
     assert sqlstate(DEADLOCK) == "40P01"
-    assert sqlstate(psycopg.errors.UniqueViolation("x")) == "23505"
+    bare = OfTheDriver("x")
+    bare.sqlstate = "23505"
+    assert sqlstate(bare) == "23505"
     assert sqlstate(ZeroDivisionError()) is None
+
+
+def test_the_code_is_found_in_what_this_driver_raises(one: Community) -> None:
+    with pytest.raises(DatabaseError) as raised, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'ours'; END $$")
+    assert sqlstate(raised.value) == NO_LONGER_SO
