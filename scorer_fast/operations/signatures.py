@@ -16,6 +16,7 @@ from django.db import transaction
 from ..conf import conf
 from ..domain.credentials import Valid
 from ..sql import verified as sql
+from ..sql.connection import sqlstate
 from ..sql.kept import Reading, Signature, delete_kept, remember
 from ..telemetry import count
 from . import context, verifier
@@ -77,8 +78,10 @@ def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = ()) -> N
                 remember(alias, news, readings, now, awaited=not alone)
                 _prune(alias, now)
             _forget(checked.no_longer)
-    except Exception:
-        logger.warning("signatures and readings could not be remembered", exc_info=True)
+    except Exception as error:
+        # Not its text: PostgreSQL repeats the row in it.
+        known = {"error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("signatures and readings could not be remembered", extra=known)
 
 
 def is_sampled() -> bool:

@@ -237,6 +237,7 @@ def test_what_cannot_be_remembered_does_not_fail_the_request(
         assert score()["score"] == "1.50000"
     assert asked == ["Google"] * 2
     assert {record.message for record in caplog.records} == {"signatures and readings could not be remembered"}
+    assert {(record.sqlstate, record.exc_info) for record in caplog.records} == {("P0001", None)}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("operation", ["v2_score", "cache_add_stamps", "embed_add_stamps"])
