@@ -56,8 +56,7 @@ def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[Check
             if not MigrationRecorder(connections[alias]).has_table():
                 continue
             findings += diagnosis.look_at_schema(alias)
-            if alias == conf.database:
-                findings += diagnosis.look_at_own_tables(alias)
+            findings += diagnosis.look_at_own_tables(alias)
         except Exception as error:
             findings.append(
                 diagnosis.required(

@@ -467,17 +467,16 @@ def examine() -> list[Finding]:
         )
     for alias in dict.fromkeys((conf.database, conf.read_database)):
         if alias in settings.DATABASES and connections[alias].vendor == "postgresql":
-            findings += _ask(alias, own_tables=alias == conf.database)
+            findings += _ask(alias)
     findings += look_at_cache()
     if importlib.util.find_spec("didkit") is not None:
         findings += look_at_didkit()
     return findings
 
 
-def _ask(alias: str, *, own_tables: bool) -> list[Finding]:
-    looks: list[Callable[[str], Iterable[Finding]]] = [look_at_schema, look_at_indexes]
-    if own_tables:
-        looks.insert(0, look_at_own_tables)
+def _ask(alias: str) -> list[Finding]:
+    # A replica has this app's functions because its primary has them; look-ups call one of them there.
+    looks: list[Callable[[str], Iterable[Finding]]] = [look_at_own_tables, look_at_schema, look_at_indexes]
     try:
         return [
             fine(f"database {alias}", f"PostgreSQL {needs.get_server_version(alias)}"),

@@ -125,11 +125,17 @@ def points_data(read: PointsRead) -> dict[str, Any]:
     }
 
 
-def possible_points_data(read: PointsRead) -> dict[str, Any]:
-    """Every active action's points, with the same multiplier as :func:`points_data`."""
+def possible_points_data(read: PointsRead, multiplier: int) -> dict[str, Any]:
+    """Every active action's points; ``multiplier``: the one :func:`points_data` says."""
     return {
         "total_points": 0,
         "is_eligible": False,
-        "multiplier": points_data(read)["multiplier"],
+        "multiplier": multiplier,
         "breakdown": dict(read.active),
     }
+
+
+def both(read: PointsRead) -> dict[str, Any]:
+    """The two points fields of a Score body."""
+    data = points_data(read)
+    return {"points_data": data, "possible_points_data": possible_points_data(read, data["multiplier"])}

@@ -101,8 +101,7 @@ def cache_get_score(token_address: str, address: str, alternate_scorer_id: int |
     note(address=address, scorer_id=scorer_id, outcome="stored")
     answer = stored_answer(address, stored)
     if known_points is not None:
-        answer["points_data"] = points.points_data(known_points)
-        answer["possible_points_data"] = points.possible_points_data(known_points)
+        answer |= points.both(known_points)
     return answer
 
 

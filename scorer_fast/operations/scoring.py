@@ -41,8 +41,7 @@ class Scored(NamedTuple):
         """The Score body; points are null outside the points operations and the points program."""
         answer = self.plan.answer()
         if with_points and self.plan.points is not None:
-            answer["points_data"] = points.points_data(self.plan.points)
-            answer["possible_points_data"] = points.possible_points_data(self.plan.points)
+            answer |= points.both(self.plan.points)
         return answer
 
     def stamps(self) -> str:

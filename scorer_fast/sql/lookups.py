@@ -155,29 +155,9 @@ class ContributionsRow(NamedTuple):
 
 
 GET_CONTRIBUTIONS = """
--- what an address gave, squelched rounds of the protocol left out;
--- cgrants_grantcontributionindex (contributor_address),
--- cgrants_protocolcontributions (contributor), cgrants_squelchedaccounts (address), cgrants_roundmapping (round_number)
-SELECT g.grants, g.amount, p.projects, p.amount
-FROM (
-    SELECT count(DISTINCT i.grant_id) AS grants, COALESCE(sum(i.amount), 0) AS amount
-    FROM cgrants_grantcontributionindex AS i
-    JOIN cgrants_contribution AS c ON c.id = i.contribution_id
-    WHERE i.contributor_address = %(address)s
-      AND c.success
-) AS g
-CROSS JOIN (
-    SELECT count(DISTINCT x.project) AS projects, COALESCE(sum(x.amount), 0) AS amount
-    FROM cgrants_protocolcontributions AS x
-    WHERE x.contributor = %(address)s
-      AND x.amount >= 0.95
-      AND NOT EXISTS (
-          SELECT
-          FROM cgrants_squelchedaccounts AS q
-          JOIN cgrants_roundmapping AS m ON m.round_number = q.round_number
-          WHERE q.address = %(address)s
-            AND m.round_eth_address = x.round)
-) AS p
+-- what an address gave, squelched rounds of the protocol left out; see sql/functions.py
+SELECT f.grants, f.amount, f.projects, f.contributed
+FROM scorer_fast_read_contributions_1(%(address)s::text) AS f
 """
 
 

@@ -185,7 +185,7 @@ def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         raise OperationalError("no route")
 
     monkeypatch.setattr(needs, "list_columns", away)
-    finding = only(diagnosis._ask("default", own_tables=True))
+    finding = only(diagnosis._ask("default"))
     assert (finding.number, finding.what) == ("W010", "it cannot be asked (OperationalError)")
 
 

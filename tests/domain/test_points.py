@@ -177,7 +177,7 @@ def test_points_data_by_action_and_by_chain() -> None:
         "multiplier": 3,
         "breakdown": {"HKY": 30, "HKY_10": 20, "ISB": 50},
     }
-    assert points.possible_points_data(read) == {
+    assert points.both(read)["possible_points_data"] == {
         "total_points": 0,
         "is_eligible": False,
         "multiplier": 3,
@@ -190,4 +190,4 @@ def test_without_points_the_multiplier_is_one(rows: tuple[PointsRow, ...]) -> No
     read = known(*rows, multiplier=3)
     nothing = {"total_points": 0, "is_eligible": False, "multiplier": 1, "breakdown": {}}
     assert points.points_data(read) == nothing
-    assert points.possible_points_data(read)["multiplier"] == 1
+    assert points.both(read)["possible_points_data"]["multiplier"] == 1
