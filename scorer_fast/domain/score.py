@@ -80,7 +80,7 @@ def fresh_answer(address: str, score: Score, now: datetime) -> dict[str, Any]:
 
 
 class StoredScore(NamedTuple):
-    """A registry_score row as it is answered; ``evidence`` and ``stamps`` as JSON gave them."""
+    """A registry_score row as it is answered; ``evidence`` as JSON gave it, ``stamps`` as they are shown, or None."""
 
     last_score_timestamp: datetime | None
     expiration_date: datetime | None
@@ -105,7 +105,7 @@ def stored_answer(address: str, stored: StoredScore) -> dict[str, Any]:
         "expiration_timestamp": _utc(stored.expiration_date),
         "threshold": DEFAULT_THRESHOLD if threshold is None else five_places(threshold),
         "error": stored.error,
-        "stamps": stored.stamps if isinstance(stored.stamps, dict) else {},
+        "stamps": {} if stored.stamps is None else stored.stamps,
         "points_data": None,
         "possible_points_data": None,
     }

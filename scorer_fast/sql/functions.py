@@ -351,7 +351,7 @@ DECLARE
     v_program boolean;
 BEGIN
     SELECT c.id, c.human_points_program, s.id, s.last_score_timestamp, s.expiration_date, s.error,
-           s.evidence::text, s.stamps::text
+           s.evidence::text, CASE jsonb_typeof(s.stamps) WHEN 'object' THEN s.stamps END::text
     INTO community_id, v_program, score_id, last_score_timestamp, expiration_date, error, evidence, stamps
     FROM account_community AS c
     LEFT JOIN registry_passport AS p ON p.community_id = c.id AND p.address = p_address

@@ -89,7 +89,8 @@ def get_stored_score(
     score_id, scored_at, expires, error, evidence, stamps, points_json = row
     stored = None
     if score_id is not None:
-        stored = StoredScore(scored_at, expires, error, _json(evidence), _json(stamps))
+        shown = None if stamps is None else orjson.Fragment(stamps)
+        stored = StoredScore(scored_at, expires, error, _json(evidence), shown)
     return stored, read_points(points_json)
 
 

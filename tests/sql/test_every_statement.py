@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import RequestFactory
@@ -15,7 +16,7 @@ from pytest_django import Settings
 
 from api.account.models import Community
 from api.ceramic_cache.models import CeramicCache
-from api.registry.models import HumanPoints, HumanPointsCommunityQualifiedUsers
+from api.registry.models import HumanPoints, HumanPointsCommunityQualifiedUsers, Score
 from scorer_fast.errors import Changed
 from scorer_fast.http.call import rehearse
 from scorer_fast.models import VerifiedCredential
@@ -295,6 +296,20 @@ def test_a_score_is_stored_only_while_what_was_read_is_so(
     live = {row.provider for row in CeramicCache.objects.filter(deleted_at=None, revocation=None)}
     assert set(answer["stamps"]) == live
     assert {row["provider"] for row in tables.rows("registry_stamp")} == live
+
+
+@pytest.mark.parametrize(
+    ("stamps", "shown"),
+    [({"Google": {"score": "1.50000"}}, b'{"Google":{"score":"1.50000"}}'), ([1], None), (None, None)],
+)
+def test_stored_stamps_are_shown_where_they_are_an_object(stamps: Any, shown: bytes | None, one: Community) -> None:
+    write_scoring("default", a_write(), SEEN_NOTHING)
+    Score.objects.update(stamps=stamps)
+    found = scores.get_stored_score("default", 1, OWNER, points=False)
+    assert found is not None
+    assert found[0] is not None
+    text = None if found[0].stamps is None else orjson.dumps(found[0].stamps).replace(b" ", b"")
+    assert text == shown
 
 
 def test_verified_signatures_are_remembered_and_forgotten() -> None:
