@@ -201,8 +201,8 @@ def large_database() -> str:
                 filling.execute("SET work_mem = '256MB'")
                 filling.execute("SET maintenance_work_mem = '512MB'")
                 indexes = filling.execute(PLAIN_INDEXES).fetchall()
-                for name, _ in indexes:
-                    filling.execute(f'DROP INDEX "{name}"')
+                for index, _ in indexes:
+                    filling.execute(f'DROP INDEX "{index}"')
                 for statement in FILL:
                     filling.execute(statement, {"fillers": FILLERS, "each": ONE_FILLER_HAS})
                 for _, definition in indexes:
