@@ -62,13 +62,10 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
 
 
 def _all_of(plan: Plan) -> ScoringWrite:
-    row, change, score = plan.row, plan.change, plan.score
+    row, change = plan.row, plan.change
     return ScoringWrite(
         passport_id=row.passport_id,
         score_id=row.score_id,
-        community_id=row.community_id,
-        address=plan.address,
-        now=plan.now,
         replaced=list(change.deleted_providers),
         posted=change.rows(),
         source_app=change.source_app,
@@ -78,10 +75,7 @@ def _all_of(plan: Plan) -> ScoringWrite:
         gone=list(plan.gone_stamp_ids),
         counting=list(plan.new_stamp_keys),
         awards=_awards(plan),
-        score=int(score.passing),
-        expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
-        dedup_events=_json(plan.dedup_events()),
-        event_fields=_json(event_fields(score, plan.now)),
+        **_score_of(plan)._asdict(),
     )
 
 
