@@ -113,12 +113,18 @@ def fill() -> None:
 
 
 def migrate() -> None:
-    """Whatever migrations the template has not seen."""
+    """Whatever migrations the template has not seen, and this checkout's functions."""
     import django
     from django.core.management import call_command
+    from django.db import connection
 
     django.setup()
     call_command("migrate", verbosity=0)
+    from scorer_fast.sql.functions import FUNCTIONS
+
+    with connection.cursor() as cursor:
+        for function in FUNCTIONS:
+            cursor.execute(function.create)
 
 
 def make_communities() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jwt
@@ -96,15 +98,27 @@ class TokenAuth(HttpBearer):
 
 def _claims(token: str) -> dict[str, Any]:
     try:
-        return jwt.decode(
-            token,
-            conf.jwt_signing_key,
-            algorithms=["HS256"],
-            options={"require": ["exp"], "verify_aud": False, "verify_iss": False, "verify_sub": False,
-                     "verify_jti": False},
-        )  # fmt: skip
+        claims = _decoded(token, conf.jwt_signing_key)
     except (jwt.PyJWTError, ArithmeticError, RecursionError, TypeError, ValueError):
         raise Refused(Problem.INVALID_TOKEN) from None
+    # What was good may have expired since, or the clock may have been turned back.
+    now = datetime.now(UTC).timestamp()
+    if int(claims["exp"]) <= now or any(int(claims[name]) > now for name in ("iat", "nbf") if name in claims):
+        raise Refused(Problem.INVALID_TOKEN)
+    return claims
+
+
+@lru_cache(maxsize=1024)
+def _decoded(token: str, key: str) -> dict[str, Any]:
+    """The claims of a good token; a client sends the same one again and again. What is not good is not kept."""
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=["HS256"],
+        options={"require": ["exp"], "verify_aud": False, "verify_iss": False, "verify_sub": False,
+                 "verify_jti": False},
+    )  # fmt: skip
+    return claims
 
 
 api_key_auth = ApiKeyAuth()

@@ -14,21 +14,28 @@ from .plan import Plan
 from .verifier import VERIFIER
 
 
+def are_wanted(plan: Plan) -> bool:
+    """Whether a reading of ``plan`` would be worth keeping, if something of it is news.
+
+    Not where a request posts a stamp more to many that are known: what is kept serves the next request all the
+    same, and who only reads will keep the rest.
+    """
+    row = plan.row
+    return conf.keep_readings_days > 0 and not (plan.change and row.known * 2 >= len(row.stamps))
+
+
 def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -> Reading | None:
     """The reading that ``plan`` was decided on, with what was ``written`` on top; None where it is not worth keeping.
 
-    That is where nothing of it is news, and where a request posts a stamp more to many that are known: what is
-    kept serves the next request all the same, and who only reads will keep the rest.
+    That is where nothing of it is news, and where none is wanted. What was written has to come with its versions.
 
     ``verified``: digests (hex) that are remembered by now and were not when it was read.
     """
     row = plan.row
     passport_id = row.passport_id if written is None else written.passport_id
-    if passport_id is None or conf.keep_readings_days <= 0:
+    if passport_id is None or not are_wanted(plan):
         return None
     if row.is_kept and (written is None or not (written.ids or written.copies)):
-        return None
-    if plan.change and row.known * 2 >= len(row.stamps):
         return None
     new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
     stamps: list[tuple[Any, ...]] = []

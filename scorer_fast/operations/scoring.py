@@ -97,7 +97,7 @@ def score_address(
                 written = None
                 try:
                     if unless is None or not unless(plan):
-                        written = _write(plan)
+                        written = _write(plan, checked)
                 finally:
                     _keep(plan, checked, written)
             return Scored(plan, () if written is None else written.ids)
@@ -165,13 +165,14 @@ def rules() -> Rules:
     return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
 
 
-def _write(plan: Plan) -> Written | None:
+def _write(plan: Plan, checked: signatures.Checked) -> Written | None:
     deciding = context.deciding_now()
     if deciding is not None:
         show(plan, deciding)
         return None
     with step("write"):
-        return write(conf.database, plan)
+        with_versions = readings.are_wanted(plan) and not signatures.in_transaction(conf.database)
+        return write(conf.database, plan, checked.new, with_versions=with_versions)
 
 
 def _keep(plan: Plan, checked: signatures.Checked, written: Written | None) -> None:
@@ -181,7 +182,9 @@ def _keep(plan: Plan, checked: signatures.Checked, written: Written | None) -> N
     reading = None
     if not signatures.in_transaction(conf.database):
         reading = readings.reading_of(plan, written, {stamp.digest for stamp in checked.new})
-    signatures.keep(checked, plan.now, [] if reading is None else [reading])
+    if written is not None and written.not_remembered is not None:
+        signatures.log_not_remembered("DatabaseError", written.not_remembered)
+    signatures.keep(checked, plan.now, [] if reading is None else [reading], are_written=written is not None)
 
 
 def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:

@@ -62,10 +62,11 @@ def check(candidates: Sequence[Valid], *, reverify: bool) -> Checked:
     )
 
 
-def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = ()) -> None:
+def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = (), *, are_written: bool = False) -> None:
     """Remember what is news, readings included, and forget what is no longer so; outside the scoring transaction.
 
     That it fails costs the next request another verification or a longer read, nothing else.
+    ``are_written``: whether the signatures that are news were written with the score.
     """
     if not context.is_live():
         return
@@ -73,15 +74,20 @@ def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = ()) -> N
     alone = not in_transaction(alias)
     try:
         with nullcontext() if alone else transaction.atomic(using=alias):
-            if checked.new or readings:
-                news = [Signature(stamp.digest, stamp.expires_at) for stamp in checked.new]
+            news = [] if are_written else [Signature(stamp.digest, stamp.expires_at) for stamp in checked.new]
+            if news or readings:
                 remember(alias, news, readings, now, awaited=not alone)
+            if checked.new or readings:
                 _prune(alias, now)
             _forget(checked.no_longer)
     except Exception as error:
-        # Not its text: PostgreSQL repeats the row in it.
-        known = {"error": type(error).__name__, "sqlstate": sqlstate(error)}
-        logger.warning("signatures and readings could not be remembered", extra=known)
+        log_not_remembered(type(error).__name__, sqlstate(error))
+
+
+def log_not_remembered(error: str, state: str | None) -> None:
+    """Say so, with the error's class and SQLSTATE. Not with its text: PostgreSQL repeats the row in it."""
+    known = {"error": error, "sqlstate": state}
+    logger.warning("signatures and readings could not be remembered", extra=known)
 
 
 def is_sampled() -> bool:

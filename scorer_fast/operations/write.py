@@ -6,7 +6,7 @@ moved raises Changed, and the caller reads and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from ..conf import conf
+from ..domain.credentials import Valid
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..domain.score import event_fields
 from ..errors import Changed
@@ -28,10 +29,13 @@ from .plan import Plan
 from .signatures import in_transaction
 
 
-def write(alias: str, plan: Plan) -> Written | None:
-    """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error."""
+def write(alias: str, plan: Plan, verified: Iterable[Valid] = (), *, with_versions: bool = True) -> Written | None:
+    """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error.
+
+    ``verified``: stamps whose signature is remembered with it, unless it changes the score alone.
+    """
     if in_transaction(alias):
-        all_of_it = _all_of(plan)
+        all_of_it = _all_of(plan, verified, with_versions)
         with transaction.atomic(using=alias):  # a savepoint: who finds the world moved reads again inside the caller's
             written = _write_all(alias, all_of_it, plan)
         context.committing()
@@ -42,7 +46,7 @@ def write(alias: str, plan: Plan) -> Written | None:
         with context.one_statement():
             _write_score(alias, score, plan)
         return None
-    all_of_it = _all_of(plan)
+    all_of_it = _all_of(plan, verified, with_versions)
     with context.one_statement():
         return _write_all(alias, all_of_it, plan)
 
@@ -61,8 +65,9 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
         yield
 
 
-def _all_of(plan: Plan) -> ScoringWrite:
+def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> ScoringWrite:
     row, change = plan.row, plan.change
+    expiries = {stamp.digest: stamp.expires_at for stamp in verified}
     return ScoringWrite(
         passport_id=row.passport_id,
         score_id=row.score_id,
@@ -75,6 +80,9 @@ def _all_of(plan: Plan) -> ScoringWrite:
         gone=list(plan.gone_stamp_ids),
         counting=list(plan.new_stamp_keys),
         awards=_awards(plan),
+        digests=list(expiries),
+        expiries=list(expiries.values()),
+        with_versions=with_versions,
         **_score_of(plan)._asdict(),
     )
 

@@ -188,7 +188,8 @@ def _number(digits: str) -> int | float:
 class ScoringWrite(NamedTuple):
     """A plan as WRITE_SCORING takes it; JSON as text, keys of posted stamps negative, -1 for the first.
 
-    ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
+    ``digests`` and ``expiries``: signatures to remember (hex) with it. ``with_versions``: whether anyone needs the
+    versions of the new rows. ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
     expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
     seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
     """
@@ -211,6 +212,9 @@ class ScoringWrite(NamedTuple):
     expiration_date: datetime | None
     dedup_events: str
     event_fields: str
+    digests: Sequence[str] = ()
+    expiries: Sequence[datetime] = ()
+    with_versions: bool = True
 
 
 WRITE_SCORING = """
@@ -220,19 +224,25 @@ SELECT scorer_fast_write_scoring_1(
     %(replaced)s::text[], %(posted)s::jsonb, %(source_app)s::integer, %(source_scorer_id)s::bigint,
     %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
     %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
-    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz)
+    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz,
+    %(digests)s::text[], %(expiries)s::timestamptz[], %(with_versions)s::boolean)
 """
 
 NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_scoring
 
 
 class Written(NamedTuple):
-    """The rows that a scoring made: posted stamps in their order, and of registry_stamp version and equal's id."""
+    """The rows that a scoring made: posted stamps in their order, and of registry_stamp version and equal's id.
+
+    ``versions`` and ``copies`` are empty where nobody asked for them. ``not_remembered``: the SQLSTATE for which
+    signatures were not remembered with it, or None.
+    """
 
     passport_id: int
     ids: Sequence[int]
     versions: Sequence[str]
     copies: Sequence[tuple[str, int]]
+    not_remembered: str | None = None
 
 
 def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
@@ -248,7 +258,9 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
             "live_ids": list(seen.live_ids),
             "newest_update": seen.newest_update,
             "seen_timestamp": seen.last_score_timestamp,
+            "digests": list(write.digests),
+            "expiries": list(write.expiries),
         },
     )
-    passport_id, ids, versions, copies = orjson.loads(text)
-    return Written(passport_id, ids, versions, copies or ())
+    passport_id, ids, versions, copies, not_remembered = orjson.loads(text)
+    return Written(passport_id, ids, versions, copies or (), not_remembered)

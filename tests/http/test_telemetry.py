@@ -299,10 +299,10 @@ def test_counters_of_lost_claims_and_retries(one: Community, monkeypatch: pytest
     real = write.write
     world.give([Claim(OWNER, "Ens", ["v0:shared"])])
 
-    def late(alias: str, plan: Any) -> Any:
+    def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
         if counted().get("claims.lost") is None:
             rows.link("v0:shared", rows.RIVAL)
-        return real(alias, plan)
+        return real(alias, plan, *more, **named)
 
     monkeypatch.setattr(scoring, "write", late)
     answer = good("internal_score").send().json()

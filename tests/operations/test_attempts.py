@@ -55,11 +55,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception, int], list[
         attempts: list[int] = []
         real = write.write
 
-        def failing_write(alias: str, plan: Any) -> Any:
+        def failing_write(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
             attempts.append(len(attempts) + 1)
             if len(attempts) <= times:
                 raise error
-            return real(alias, plan)
+            return real(alias, plan, *more, **named)
 
         monkeypatch.setattr(scoring, "write", failing_write)
         monkeypatch.setattr(scoring, "_pause", lambda attempt: None)

@@ -52,12 +52,12 @@ class TestOutside:
         attempts = []
         with crew(1) as other:
 
-            def late(alias: str, plan: Any) -> Any:
+            def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
                 if plan.address == OWNER:
                     attempts.append(plan)
                     if len(attempts) == 1:
                         assert other.together([score(RIVAL).send])[0].status_code == 200
-                return write.write(alias, plan)
+                return write.write(alias, plan, *more, **named)
 
             monkeypatch.setattr(scoring, "write", late)
             with transaction.atomic():

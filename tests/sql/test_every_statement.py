@@ -95,11 +95,11 @@ def lost_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next write finds that the world moved, and is decided again in the queue."""
     real, lost = write.write, []
 
-    def losing(alias: str, plan: Any) -> Any:
+    def losing(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
         if not lost:
             lost.append(plan)
             raise Changed
-        return real(alias, plan)
+        return real(alias, plan, *more, **named)
 
     monkeypatch.setattr(scoring, "write", losing)
 
@@ -282,13 +282,13 @@ def test_a_score_is_stored_only_while_what_was_read_is_so(
         good("internal_score").send()
     real, plans = write.write, []
 
-    def late(alias: str, plan: Any) -> Any:
+    def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
         plans.append(plan)
         if len(plans) == 1:
             monkeypatch.setattr(scoring, "write", real)
             change()
             monkeypatch.setattr(scoring, "write", late)
-        return real(alias, plan)
+        return real(alias, plan, *more, **named)
 
     monkeypatch.setattr(scoring, "write", late)
     answer = good("internal_score").send().json()
