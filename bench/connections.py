@@ -18,9 +18,11 @@ WAYS = {
     "a connection per request": (("CONN_MAX_AGE", "0"),),
     "persistent, checked before each request": (("CONN_MAX_AGE", "600"),),
     "persistent, not checked": (("CONN_MAX_AGE", "600"), ("CONN_HEALTH_CHECKS", "false")),
+    "persistent, checked, nothing prepared": (("CONN_MAX_AGE", "600"), ("PREPARE_THRESHOLD", "0")),
     "persistent, checked, parameters written by psycopg": (("CONN_MAX_AGE", "600"), ("SERVER_SIDE_BINDING", "false")),
     "psycopg's pool of 8, checked": (("DB_POOL", "8"),),
 }
+POOLER = (("CONN_MAX_AGE", "600"), ("DISABLE_SERVER_SIDE_CURSORS", "true"), ("PREPARE_THRESHOLD", "0"))
 POOLED = "through PgBouncer (transaction mode), persistent, checked"
 
 
@@ -28,7 +30,7 @@ def measure(url: str, load: Load, *, rounds: int, pgbouncer: str = "") -> dict[s
     """Figures of the floor, a look-up and a score for each way; connect and query time apart."""
     ways = {name: (url, more) for name, more in WAYS.items()}
     if pgbouncer:
-        ways[POOLED] = (pgbouncer, (("CONN_MAX_AGE", "600"), ("DISABLE_SERVER_SIDE_CURSORS", "true")))
+        ways[POOLED] = (pgbouncer, POOLER)
     asked = (traffic.FLOOR, "allow_list", "v2_score")
     give = operations.giver(traffic.Requests({}))
     with ExitStack() as stack:

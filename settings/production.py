@@ -33,6 +33,8 @@ def _server(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if env.flag("SERVER_SIDE_BINDING", True) and importlib.util.find_spec("psycopg") is not None:
         options["server_side_binding"] = True
+        # A statement's fifth time in a session it is prepared there. 0 where sessions are shared by a pooler.
+        options["prepare_threshold"] = env.number("PREPARE_THRESHOLD", 5) or None
     size = env.number("DB_POOL", 0)
     if not size:
         age = env.number("CONN_MAX_AGE", 600)

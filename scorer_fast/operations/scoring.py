@@ -22,7 +22,7 @@ from ..sql.communities import CommunityKey, find_community
 from ..sql.connection import is_contention
 from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
 from ..telemetry import count, note, step
-from . import context, readings, signatures
+from . import ahead, context, readings, signatures
 from .effects import show
 from .plan import NO_CHANGE, Change, Plan, Rules, decide
 from .verifier import VERIFIER
@@ -82,6 +82,7 @@ def score_address(
     ones queue up, for whoever reads unlocked again can lose for ever to those who do so faster.
     """
     community_id: int | None = None
+    question = ahead.ask(change.stamps, address=address, rules=rules(), now=context.now()) if change.stamps else None
     for attempt in range(1, conf.write_attempts + 1):
         reverify = signatures.is_sampled()
         try:
@@ -93,7 +94,7 @@ def score_address(
                     require(row)
                 context.reads_are_taken()
                 community_id = row.community_id
-                plan, checked = _decide(row, address, change, reverify=reverify)
+                plan, checked = _decide(row, address, change, reverify=reverify, question=question)
                 written = None
                 try:
                     if unless is None or not unless(plan):
@@ -135,7 +136,9 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, listed: boo
         )
 
 
-def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) -> tuple[Plan, signatures.Checked]:
+def _decide(
+    row: ScoringRow, address: str, change: Change, *, reverify: bool, question: ahead.Ahead | None
+) -> tuple[Plan, signatures.Checked]:
     now = context.now()
     the_rules = rules()
     reading = credentials.read_stamps(
@@ -147,7 +150,7 @@ def _decide(row: ScoringRow, address: str, change: Change, *, reverify: bool) ->
     )
     log_unreadable(reading.unreadable)
     with step("verify"):
-        checked = signatures.check(reading.candidates, reverify=reverify)
+        checked = signatures.check(reading.candidates, reverify=reverify, ahead=question)
     with step("decide"):
         plan = decide(row, checked.good, address=address, now=now, rules=the_rules, change=change)
     note(

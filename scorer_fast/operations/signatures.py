@@ -20,6 +20,7 @@ from ..sql.connection import sqlstate
 from ..sql.kept import Reading, Signature, delete_kept, remember
 from ..telemetry import count
 from . import context, verifier
+from .ahead import Ahead, meet
 
 logger = logging.getLogger("scorer_fast")
 
@@ -38,26 +39,32 @@ class Checked(NamedTuple):
 NOTHING_CHECKED = Checked((), (), ())
 
 
-def check(candidates: Sequence[Valid], *, reverify: bool) -> Checked:
-    """Ask didkit about candidates nobody remembers; with ``reverify`` about the remembered ones too."""
-    asked = [stamp for stamp in candidates if not stamp.remembered]
+def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = None) -> Checked:
+    """Ask didkit about candidates nobody remembers; with ``reverify`` about the remembered ones too.
+
+    What it was asked ``ahead`` is not asked again.
+    """
+    unknown = [stamp for stamp in candidates if not stamp.remembered]
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
-    if not asked and not again:
+    if not unknown and not again:
         count("signatures.remembered", len(candidates))
         return Checked(tuple(candidates), (), ())
-    good = dict(
-        zip(
-            (stamp.digest for stamp in (*asked, *again)),
-            verifier.verify([stamp.text or "" for stamp in (*asked, *again)], conf.verify_timeout_seconds),
-            strict=True,
-        )
-    )
-    count("signatures.remembered", len(candidates) - len(asked))
+    timeout = conf.verify_timeout_seconds
+    answered = [] if ahead is None else [stamp for stamp in unknown if ahead.covers(stamp)]
+    covered = {stamp.key for stamp in answered}
+    asked = [*(stamp for stamp in unknown if stamp.key not in covered), *again]
+    answers = verifier.verify([stamp.text or "" for stamp in asked], timeout)
+    good = {stamp.digest: answer for stamp, answer in zip(asked, answers, strict=True)}
+    if ahead is not None and answered:
+        known = ahead.wait(timeout)
+        good |= {stamp.digest: known[stamp.key] for stamp in answered}
+    meet([stamp.text or "" for stamp in unknown if good[stamp.digest]])
+    count("signatures.remembered", len(candidates) - len(unknown))
     count("signatures.verified", sum(good.values()))
     count("signatures.rejected", len(good) - sum(good.values()))
     return Checked(
         tuple(stamp for stamp in candidates if good.get(stamp.digest, True)),
-        tuple(stamp for stamp in asked if good[stamp.digest]),
+        tuple(stamp for stamp in unknown if good[stamp.digest]),
         tuple(stamp for stamp in again if not good[stamp.digest]),
     )
 

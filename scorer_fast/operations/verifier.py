@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from importlib.metadata import version
 
@@ -62,15 +63,23 @@ async def _verify_all(texts: Sequence[str]) -> list[bool]:
     return list(await asyncio.gather(*map(_verify, texts)))
 
 
-def verify(texts: Sequence[str], timeout: float) -> list[bool]:
-    """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds."""
-    if not texts:
-        return []
-    if _is_dead:
-        return _elsewhere.verify(texts, timeout)
-    future = asyncio.run_coroutine_threadsafe(_verify_all(texts), _running_loop())
+def start(texts: Sequence[str]) -> Future[list[bool]] | None:
+    """Ask didkit about each credential without waiting; None where it can no longer answer in this process."""
+    return None if _is_dead else asyncio.run_coroutine_threadsafe(_verify_all(texts), _running_loop())
+
+
+def wait(future: Future[list[bool]], timeout: float) -> list[bool]:
+    """The answers to :func:`start`; VerifierDown when they take over ``timeout`` seconds from now."""
     try:
         return future.result(timeout)
     except FutureTimeout:
         future.cancel()
         raise VerifierDown(f"didkit gave no answer within {timeout} seconds") from None
+
+
+def verify(texts: Sequence[str], timeout: float) -> list[bool]:
+    """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds."""
+    if not texts:
+        return []
+    future = start(texts)
+    return _elsewhere.verify(texts, timeout) if future is None else wait(future, timeout)

@@ -188,10 +188,10 @@ def _number(digits: str) -> int | float:
 class ScoringWrite(NamedTuple):
     """A plan as WRITE_SCORING takes it; JSON as text, keys of posted stamps negative, -1 for the first.
 
-    ``digests`` and ``expiries``: signatures to remember (hex) with it. ``with_versions``: whether anyone needs the
-    versions of the new rows. ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
+    ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
     expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
     seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
+    ``digests`` (hex) and ``expiries``: signatures to remember. ``with_versions``: whether those of new rows are wanted.
     """
 
     passport_id: int | None

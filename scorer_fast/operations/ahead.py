@@ -1,0 +1,113 @@
+"""Posted stamps that didkit is asked about while the scoring read is still under way.
+
+What is read decides, as ever: which stamps are candidates, which signatures are remembered, and whether PostgreSQL
+has the very credential that was asked about. Only then is an answer given ahead of it used. A signature that this
+process has met is not asked about ahead of the read: it is remembered, nearly always.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..conf import conf
+from ..domain import credentials
+from ..domain.credentials import Stamp, Valid
+from ..sql.stamps import NewStamp
+from . import context, verifier
+from .plan import Rules
+
+MET = 8192  # proof values a process keeps in mind: some 200 bytes each
+
+_lock = threading.Lock()
+_met: dict[str, None] = {}
+
+
+class Ahead(NamedTuple):
+    """The question under way: the texts by the keys that the read gives posted stamps, and the answers to come."""
+
+    texts: dict[int, str]
+    answers: Future[list[bool]]
+
+    def covers(self, stamp: Valid) -> bool:
+        """Whether the question is about this very credential: number for number as PostgreSQL wrote it."""
+        asked = self.texts.get(stamp.key)
+        return asked is not None and stamp.text is not None and _normal(asked) == _normal(stamp.text)
+
+    def wait(self, timeout: float) -> dict[int, bool]:
+        """The answers by key; VerifierDown when they take over ``timeout`` seconds from now."""
+        return dict(zip(self.texts, verifier.wait(self.answers, timeout), strict=True))
+
+
+def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime) -> Ahead | None:
+    """Ask about those of the posted stamps that everything but the signature speaks for; None where there is none."""
+    if not stamps or not context.is_live():
+        return None
+    read = [
+        _as_read(-place, stamp)
+        for place, stamp in enumerate(stamps, start=1)
+        if stamp.proof_value not in _met  # a signature of another credential's is asked about after the read
+    ]
+    candidates = credentials.read_stamps(
+        [stamp for stamp in read if stamp is not None],
+        address=address,
+        trusted_issuers=rules.trusted_issuers,
+        now=now,
+        multi=rules.multi_nullifier,
+    ).candidates
+    if not candidates:
+        return None
+    texts = {stamp.key: stamp.text or "" for stamp in candidates}
+    answers = verifier.start(list(texts.values()))
+    return None if answers is None else Ahead(texts, answers)
+
+
+def meet(texts: Sequence[str]) -> None:
+    """Keep in mind the signatures of credentials that were found good."""
+    for text in texts:
+        proof = _loads(text).get("proof")
+        value = proof.get("proofValue") if isinstance(proof, dict) else None
+        if isinstance(value, str):
+            with _lock:
+                _met[value] = None
+                if len(_met) > MET:
+                    del _met[next(iter(_met))]
+
+
+def _as_read(key: int, stamp: NewStamp) -> Stamp | None:
+    """The posted stamp as the read would give it; None where it cannot be told without PostgreSQL."""
+    credential = _loads(stamp.stamp)
+    subject = credential.get("credentialSubject")
+    if not isinstance(subject, dict):
+        return None
+    return Stamp(
+        key=key,
+        provider=stamp.provider,
+        version=None,
+        digest="",
+        remembered=False,
+        text=stamp.stamp,
+        issuer=credential.get("issuer"),
+        expiration_date=credential.get("expirationDate"),
+        subject_id=subject.get("id"),
+        subject_provider=subject.get("provider"),
+        hash=subject.get("hash"),
+        nullifiers=subject.get("nullifiers"),
+    )
+
+
+def _loads(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:  # a number beyond a double
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _normal(text: str) -> bytes:
+    return orjson.dumps(_loads(text), option=orjson.OPT_SORT_KEYS)
