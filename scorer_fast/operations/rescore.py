@@ -560,7 +560,7 @@ def _score_of_passport(passport_id: int, plan: Plan, seen: Seen) -> ScoreOfPassp
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=plan.dedup_events(),
         event_fields={name: value for name, value in fields.items() if name not in EVENT_COLUMNS},
-        live_ids=list(seen.live_ids),
+        live_ids=seen.live_ids,
         newest_update=seen.newest_update,
         seen_timestamp=seen.last_score_timestamp,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import connections
@@ -11,6 +11,11 @@ from django.db.utils import InterfaceError, OperationalError
 RETRIED = frozenset({"40001", "40P01", "23505"})  # serialization failure, deadlock, unique violation
 
 Parameters = Mapping[str, Any]
+
+
+def bigints(values: Iterable[int]) -> str:
+    """An array of whole numbers as PostgreSQL reads it: a list of them costs psycopg ten times as much."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def fetch_one(alias: str, statement: str, parameters: Parameters) -> tuple[Any, ...] | None:

@@ -110,8 +110,7 @@ BEGIN
     FROM registry_stamp AS r
     WHERE r.passport_id = v_passport;
 
-    is_kept := p_posted = '[]' AND v_live = v_kept_live AND v_copies = v_kept_copies;
-    IF is_kept THEN
+    IF v_live = v_kept_live AND v_copies = v_kept_copies THEN
         kept_ids := live_ids;
         stored_stamps := v_kept_stored;
     ELSE
@@ -126,8 +125,8 @@ BEGIN
         LEFT JOIN json_array_elements(v_kept_stored::json) AS e (pair)
           ON e.pair ->> 1 = n.version
          AND (e.pair ->> 2)::bigint = ANY (kept_ids);
-        is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
     END IF;
+    is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
 
     -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
     -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
@@ -340,18 +339,17 @@ VOLATILE
 SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
-    INSERT INTO registry_event (action, address, created_at, data, community_id)
-    SELECT e.action, p_address, p_now, e.data, p_community_id
-    FROM (
-        SELECT 0 AS kind, d.position, 'LDP' AS action, d.data
+    IF p_dedup_events <> '[]' THEN
+        INSERT INTO registry_event (action, address, created_at, data, community_id)
+        SELECT 'LDP', p_address, p_now, d.data, p_community_id
         FROM jsonb_array_elements(p_dedup_events) WITH ORDINALITY AS d (data, position)
-        UNION ALL
-        SELECT 1, 1, 'SCU', jsonb_build_object(
-                   'model', 'registry.score',
-                   'pk', p_score_id,
-                   'fields', p_event_fields || jsonb_build_object('passport', p_passport_id))
-    ) AS e
-    ORDER BY e.kind, e.position;
+        ORDER BY d.position;
+    END IF;
+    INSERT INTO registry_event (action, address, created_at, data, community_id)
+    VALUES ('SCU', p_address, p_now, jsonb_build_object(
+                'model', 'registry.score',
+                'pk', p_score_id,
+                'fields', p_event_fields || jsonb_build_object('passport', p_passport_id)), p_community_id);
 END
 $function$
 """

@@ -39,7 +39,7 @@ class AddressRow(NamedTuple):
     address: str
     score_id: int | None
     last_score_timestamp: datetime | None
-    live_ids: list[int]
+    live_ids: str
     newest_update: datetime | None
     stamps: str | None
     links: str | None
@@ -142,7 +142,7 @@ SELECT p.id,
        p.address,
        s.id,
        s.last_score_timestamp,
-       live.ids,
+       live.ids::text,
        live.newest,
        COALESCE(kept.stamps, read.stamps),
        (SELECT json_agg(json_build_array(h.hash, h.address, h.expires_at))
@@ -554,7 +554,7 @@ class ScoreOfPassport(NamedTuple):
     expiration_date: datetime | None
     dedup_events: list[dict[str, Any]]
     event_fields: dict[str, Any]
-    live_ids: list[int]
+    live_ids: str
     newest_update: datetime | None
     seen_timestamp: datetime | None
 
@@ -566,12 +566,12 @@ STORE_SCORES = """
 -- registry_score pkey and (passport_id), ceramic_cache_ceramiccache (type, address, provider) where live
 WITH new AS MATERIALIZED (
     SELECT n.*,
-           live.ids = n.live_ids AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen
+           live.ids = n.live_ids::bigint[] AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen
     FROM json_to_recordset(%(scores)s::json) AS n (
         passport_id bigint, score_id bigint, address text, score integer,
         evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
         dedup_events jsonb, event_fields jsonb,
-        live_ids bigint[], newest_update timestamptz, seen_timestamp timestamptz)
+        live_ids text, newest_update timestamptz, seen_timestamp timestamptz)
     CROSS JOIN LATERAL (
         SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
         FROM ceramic_cache_ceramiccache AS c

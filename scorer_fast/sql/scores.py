@@ -61,7 +61,7 @@ def update_score(
     parameters = write._asdict() | {
         "score_id": score_id,
         "passport_id": passport_id,
-        "live_ids": list(seen.live_ids),
+        "live_ids": seen.live_ids,
         "newest_update": seen.newest_update,
         "seen_timestamp": seen.last_score_timestamp,
         "awaited": awaited,

@@ -14,7 +14,7 @@ from ..domain.credentials import Stamp
 from ..domain.dedup import Link
 from ..domain.points import PointsRead
 from .communities import CommunityKey
-from .connection import fetch_one, fetch_value
+from .connection import bigints, fetch_one, fetch_value
 from .points import read_points
 
 
@@ -29,10 +29,11 @@ class StoredStamp(NamedTuple):
 class Seen(NamedTuple):
     """The token of what was read: which stamps are live, the newest of their updates, when the score was last written.
 
-    Stamps that the request itself replaces are no part of it.
+    Stamps that the request itself replaces are no part of it. ``live_ids`` stays as PostgreSQL writes an array: nobody
+    looks into it on its way back.
     """
 
-    live_ids: Sequence[int]
+    live_ids: str
     newest_update: datetime | None
     last_score_timestamp: datetime | None
 
@@ -67,8 +68,8 @@ class ScoringRow(NamedTuple):
 READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
-       f.live_ids, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
-       f.stamps, f.compared_stamps, f.kept_ids, f.kept_stamps, f.stored_stamps, f.is_kept, f.texts, f.listed
+       f.live_ids::text, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
+       f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept, f.texts, f.listed
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
     %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,
@@ -130,7 +131,7 @@ class _Read(NamedTuple):
     passport_id: int | None
     score_id: int | None
     last_score_timestamp: datetime | None
-    live_ids: list[int]
+    live_ids: str
     newest_update: datetime | None
     is_replacing: bool
     links: str | None
@@ -138,7 +139,7 @@ class _Read(NamedTuple):
     points: str | None
     stamps: str | None
     compared_stamps: str | None
-    kept_ids: list[int]
+    kept_ids: str
     kept_stamps: str | None
     stored_stamps: str | None
     is_kept: bool
@@ -146,7 +147,7 @@ class _Read(NamedTuple):
     listed: str | None
 
     def scoring_row(self) -> ScoringRow:
-        kept_ids = set(self.kept_ids)
+        kept_ids = set(orjson.loads(self.kept_ids))
         stamps = list(map(Stamp._make, _json(self.stamps)))
         stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
         if self.texts is not None:
@@ -255,7 +256,9 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
         WRITE_SCORING,
         write._asdict()
         | {
-            "live_ids": list(seen.live_ids),
+            "gone": bigints(write.gone),
+            "counting": bigints(write.counting),
+            "live_ids": seen.live_ids,
             "newest_update": seen.newest_update,
             "seen_timestamp": seen.last_score_timestamp,
             "digests": list(write.digests),

@@ -107,7 +107,7 @@ def lost_once(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what only a race makes of them
 
 
-SEEN_NOTHING = Seen([], None, None)
+SEEN_NOTHING = Seen("{}", None, None)
 
 
 def a_write(**changes: Any) -> ScoringWrite:
@@ -190,7 +190,7 @@ def test_a_first_score_is_stored_once(one: Community) -> None:
 
 def test_counting_stamps_are_copied_only_while_they_are_there(one: Community) -> None:
     (stamp,) = rows.stamps(OWNER, "Google")
-    seen = Seen([stamp.pk], stamp.updated_at, None)
+    seen = Seen(f"{{{stamp.pk}}}", stamp.updated_at, None)
     assert state_of(a_write(counting=[stamp.pk, stamp.pk + 1]), seen) == NO_LONGER_SO
     written = write_scoring("default", a_write(counting=[stamp.pk]), seen)
     (copied,) = tables.rows("registry_stamp")
@@ -209,7 +209,7 @@ def test_posted_stamps_replace_those_of_their_providers(one: Community) -> None:
     write = a_write(
         replaced=["Google", "Github"], posted=json.dumps(entries), source_app=2, source_scorer_id=1, counting=[-2]
     )
-    written = write_scoring("default", write, Seen([kept_.pk], kept_.updated_at, None))
+    written = write_scoring("default", write, Seen(f"{{{kept_.pk}}}", kept_.updated_at, None))
     assert [version.partition(",")[0] for version in written.versions] == [str(id_) for id_ in written.ids]
     google, github = (CeramicCache.objects.get(pk=id_) for id_ in written.ids)
     assert (google.provider, google.stamp, google.proof_value) == ("Google", {"of": "Google"}, "google")
