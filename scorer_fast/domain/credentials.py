@@ -103,46 +103,44 @@ def read_stamps(
 
 
 def _read(stamp: Stamp, subject: str, now: datetime, multi: bool) -> Valid | None:
-    expires_at = read_expiry(stamp.expiration_date)
+    # All at once and by position: twenty stamps are read for every score.
+    (key, row_provider, _, digest, remembered, text, _, expires_text, subject_id, provider, own_hash, listed) = stamp
+    expires_at = read_expiry(expires_text)
     if expires_at <= now:
         return None
-    if not isinstance(stamp.subject_id, str) or stamp.subject_id.lower() != subject:
+    if not isinstance(subject_id, str) or subject_id.lower() != subject:
         return None
-    provider = stamp.subject_provider
     if not provider:
         return None
     if not isinstance(provider, str):
         raise ValueError("provider is no string")
-    own_hash = stamp.hash
-    listed = stamp.nullifiers or None
     if not own_hash and not listed:
         return None
-    if listed is not None and not isinstance(listed, list):
+    if listed and not isinstance(listed, list):
         raise ValueError("nullifiers is no list")
-    nullifiers = (own_hash,) if own_hash else tuple(listed or ())
+    nullifiers = (own_hash,) if own_hash else tuple(listed)
     for nullifier in (own_hash, *(listed or ())) if own_hash else nullifiers:
         if not isinstance(nullifier, str):
             raise ValueError("a nullifier is no string")
     for nullifier in effective_nullifiers(nullifiers, multi=multi):
         if len(nullifier) > NULLIFIER_LENGTH:
             raise ValueError(f"a nullifier is longer than {NULLIFIER_LENGTH} characters")
-    # By position: twenty of these are made for every score.
     return Valid(
-        stamp.key,
-        stamp.provider,
+        key,
+        row_provider,
         provider,
         nullifiers,
-        _last_named(listed),
+        _last_named(listed) if listed else "",
         expires_at,
-        stamp.expiration_date,
-        stamp.digest,
-        stamp.remembered,
-        stamp.text,
+        expires_text,
+        digest,
+        remembered,
+        text,
     )
 
 
-def _last_named(listed: list[str] | None) -> str:
-    for nullifier in reversed(listed or ()):
+def _last_named(listed: list[str]) -> str:
+    for nullifier in reversed(listed):
         if nullifier:
             return nullifier
     return ""

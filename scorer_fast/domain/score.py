@@ -48,7 +48,7 @@ def score_stamps(counting: Iterable[Valid], clashes: Iterable[Clash], weights: W
         exact, as_float, written = weights.weigh(provider)
         raw += exact
         stamp_scores[provider] = as_float
-        stamps[provider] = {"score": written, "dedup": False, "expiration_date": until.isoformat()}
+        stamps[provider] = {"score": written, "dedup": False, "expiration_date": _iso(until, stamp.expires_text)}
         if expires_at is None or until < expires_at:
             expires_at = until
     for clash in clashes:
@@ -56,6 +56,13 @@ def score_stamps(counting: Iterable[Valid], clashes: Iterable[Clash], weights: W
         shown["dedup"] = True
         shown["expiration_date"] = clash.stamp.expires_text
     return Score(raw, threshold, raw >= threshold, expires_at, stamp_scores, stamps)
+
+
+def _iso(instant: datetime, written: str) -> str:
+    """``instant.isoformat()`` of what was read from ``written``: its usual form, to the millisecond in UTC, is cut."""
+    if written[4:20:3] == "--T::." and written[23:] == "Z":
+        return f"{written[:19]}+00:00" if written[20:23] == "000" else f"{written[:23]}000+00:00"
+    return instant.isoformat()
 
 
 def five_places(value: Decimal) -> str:

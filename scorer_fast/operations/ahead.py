@@ -8,14 +8,13 @@ process has met is not asked about ahead of the read: it is remembered, nearly a
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 
-from ..conf import conf
 from ..domain import credentials
 from ..domain.credentials import Stamp, Valid
 from ..sql.stamps import NewStamp
@@ -51,7 +50,7 @@ def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime
     read = [
         _as_read(-place, stamp)
         for place, stamp in enumerate(stamps, start=1)
-        if stamp.proof_value not in _met  # a signature of another credential's is asked about after the read
+        if stamp.proof_value not in _met  # where that proof is another credential's, it is asked about after the read
     ]
     candidates = credentials.read_stamps(
         [stamp for stamp in read if stamp is not None],
@@ -67,14 +66,13 @@ def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime
     return None if answers is None else Ahead(texts, answers)
 
 
-def meet(texts: Sequence[str]) -> None:
-    """Keep in mind the signatures of credentials that were found good."""
+def meet(texts: Iterable[str]) -> None:
+    """Keep in mind the signatures of credentials that are good, or are remembered to be; as PostgreSQL writes them."""
     for text in texts:
-        proof = _loads(text).get("proof")
-        value = proof.get("proofValue") if isinstance(proof, dict) else None
-        if isinstance(value, str):
+        _, found, rest = text.partition('"proofValue": "')
+        if found:
             with _lock:
-                _met[value] = None
+                _met[rest.partition('"')[0]] = None
                 if len(_met) > MET:
                     del _met[next(iter(_met))]
 

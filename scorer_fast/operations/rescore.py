@@ -134,7 +134,6 @@ def work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
 @contextmanager
 def _loaded_objects_left_alone() -> Iterator[None]:
     """Python's garbage collector does not look through what was there before: a fifth of a batch's CPU time."""
-    gc.collect()
     gc.freeze()
     try:
         yield

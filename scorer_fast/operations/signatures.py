@@ -46,6 +46,8 @@ def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = 
     """
     unknown = [stamp for stamp in candidates if not stamp.remembered]
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
+    if ahead is not None:
+        meet(stamp.text or "" for stamp in candidates if stamp.remembered and stamp.key in ahead.texts)
     if not unknown and not again:
         count("signatures.remembered", len(candidates))
         return Checked(tuple(candidates), (), ())
@@ -58,7 +60,7 @@ def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = 
     if ahead is not None and answered:
         known = ahead.wait(timeout)
         good |= {stamp.digest: known[stamp.key] for stamp in answered}
-    meet([stamp.text or "" for stamp in unknown if good[stamp.digest]])
+    meet(stamp.text or "" for stamp in unknown if good[stamp.digest])
     count("signatures.remembered", len(candidates) - len(unknown))
     count("signatures.verified", sum(good.values()))
     count("signatures.rejected", len(good) - sum(good.values()))

@@ -69,7 +69,8 @@ READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
        f.live_ids::text, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
-       f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept, f.texts, f.listed
+       f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept,
+       f.texts, f.listed
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
     %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scorer_fast.domain.credentials import Valid
+from scorer_fast.domain.credentials import Valid, read_stamps
 from scorer_fast.domain.dedup import Clash
 from scorer_fast.domain.score import (
     Score,
@@ -22,7 +22,7 @@ from scorer_fast.domain.score import (
     stored_answer,
 )
 from scorer_fast.domain.weights import Weights
-from tests.domain.stamps import LATER, ME, NOW, valid
+from tests.domain.stamps import ISSUER, LATER, ME, NOW, stamp, valid
 
 EMPTY = Weights(None)
 TWENTY = Decimal("20.00000")
@@ -263,3 +263,37 @@ def test_the_event_has_the_row_as_it_is_serialized() -> None:
     assert fields["status"] == "DONE"
     assert fields["error"] is None
     assert event_fields(scored([]), NOW)["score"] == "0"
+
+
+def shown_expiry(written: str) -> str:
+    """What a score shows of a counting stamp whose credential says that it expires then."""
+    (read,) = read_stamps(
+        [stamp(expiration_date=written)],
+        address=ME,
+        trusted_issuers=frozenset({ISSUER}),
+        now=datetime(1, 1, 1, tzinfo=UTC),
+        multi=True,
+    ).candidates
+    shown: str = scored([read]).stamps[read.provider]["expiration_date"]
+    return shown
+
+
+@given(
+    instant=st.datetimes(timezones=st.just(UTC)).filter(lambda instant: 1 < instant.year < 9999),
+    form=st.sampled_from(["milliseconds", "microseconds", "seconds", "minutes", "auto"]),
+    zone=st.sampled_from(["Z", "+00:00", "-00:30"]),
+    separator=st.sampled_from("T "),
+)
+@example(datetime(2027, 11, 24, 8, tzinfo=UTC), "milliseconds", "Z", "T")
+@example(datetime(2027, 11, 24, 8, 0, 0, 120_000, tzinfo=UTC), "milliseconds", "Z", "T")
+def test_an_expiry_is_shown_as_python_writes_it(instant: datetime, form: str, zone: str, separator: str) -> None:
+    written = instant.replace(tzinfo=None).isoformat(separator, form) + zone
+    assert shown_expiry(written) == datetime.fromisoformat(written).isoformat()
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2027-W47-3T08:00:00.000Z", "20271124T080000.000Z", "2027-11-24T08:00:00,000Z", "2027-11-24T08:00:00.0000Z"],
+)
+def test_so_is_one_in_a_rare_form(written: str) -> None:
+    assert shown_expiry(written) == datetime.fromisoformat(written).isoformat()
