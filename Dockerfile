@@ -23,4 +23,4 @@ USER scorer
 EXPOSE 8000
 # WEB_CONCURRENCY sets the number of workers, GUNICORN_CMD_ARGS whatever else.
 CMD ["gunicorn", "settings.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
-     "--threads", "8", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+     "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

@@ -20,7 +20,7 @@ WAYS = {
     "persistent, not checked": (("CONN_MAX_AGE", "600"), ("CONN_HEALTH_CHECKS", "false")),
     "persistent, checked, nothing prepared": (("CONN_MAX_AGE", "600"), ("PREPARE_THRESHOLD", "0")),
     "persistent, checked, parameters written by psycopg": (("CONN_MAX_AGE", "600"), ("SERVER_SIDE_BINDING", "false")),
-    "psycopg's pool of 8, checked": (("DB_POOL", "8"),),
+    "psycopg's pool of 4, checked": (("DB_POOL", "4"),),
 }
 POOLER = (("CONN_MAX_AGE", "600"), ("DISABLE_SERVER_SIDE_CURSORS", "true"), ("PREPARE_THRESHOLD", "0"))
 POOLED = "through PgBouncer (transaction mode), persistent, checked"

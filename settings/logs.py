@@ -5,10 +5,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-# What every record carries; whatever else one has came through `extra`.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Django hands its loggers the request itself, whose text repeats the query string.
-_WITHHELD = frozenset({"request"})
+# What every record carries; whatever else one has came through `extra`. Django hands its loggers the request
+# itself, whose text repeats the query string.
+_NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request"}
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,7 +20,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD | _WITHHELD}
+        line |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)

@@ -22,6 +22,7 @@ from ..domain.score import event_fields
 from ..errors import Changed
 from ..sql import passports, scores
 from ..sql.connection import sqlstate
+from ..sql.kept import Signature, signatures_json
 from ..sql.scoring import CLAIM_LOST, NO_LONGER_SO, ScoringWrite, Written, write_scoring
 from ..telemetry import count
 from . import context
@@ -67,7 +68,6 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
 
 def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> ScoringWrite:
     row, change = plan.row, plan.change
-    expiries = {stamp.digest: stamp.expires_at for stamp in verified}
     return ScoringWrite(
         passport_id=row.passport_id,
         score_id=row.score_id,
@@ -80,8 +80,7 @@ def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> Scori
         gone=list(plan.gone_stamp_ids),
         counting=list(plan.new_stamp_keys),
         awards=_awards(plan),
-        digests=list(expiries),
-        expiries=list(expiries.values()),
+        verified=signatures_json(Signature(stamp.digest, stamp.expires_at) for stamp in verified),
         with_versions=with_versions,
         **_score_of(plan)._asdict(),
     )

@@ -13,9 +13,15 @@ RETRIED = frozenset({"40001", "40P01", "23505"})  # serialization failure, deadl
 Parameters = Mapping[str, Any]
 
 
-def bigints(values: Iterable[int]) -> str:
+def bigint_array(values: Iterable[int]) -> str:
     """An array of whole numbers as PostgreSQL reads it: a list of them costs psycopg ten times as much."""
     return f"{{{','.join(map(str, values))}}}"
+
+
+def text_array(values: Iterable[str]) -> str:
+    """The same of texts."""
+    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def fetch_one(alias: str, statement: str, parameters: Parameters) -> tuple[Any, ...] | None:

@@ -357,9 +357,7 @@ $function$
 # Sorted: two that remember the same signatures wait for each other in one order.
 CREATE_INSERT_VERIFIED = """
 -- remembers good signatures until their credential expires; scorer_fast_verifiedcredential pkey
-CREATE OR REPLACE FUNCTION scorer_fast_insert_verified_1(
-    p_digests text[], p_expiries timestamptz[], p_now timestamptz
-)
+CREATE OR REPLACE FUNCTION scorer_fast_insert_verified_1(p_verified jsonb, p_now timestamptz)
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
@@ -367,9 +365,9 @@ SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
-    SELECT decode(n.digest, 'hex'), n.expires_at, p_now
-    FROM unnest(p_digests, p_expiries) AS n (digest, expires_at)
-    ORDER BY n.digest
+    SELECT decode(n.pair ->> 0, 'hex'), (n.pair ->> 1)::timestamptz, p_now
+    FROM jsonb_array_elements(p_verified) AS n (pair)
+    ORDER BY n.pair ->> 0
     ON CONFLICT (digest) DO UPDATE SET verified_at = EXCLUDED.verified_at;
 END
 $function$
@@ -448,7 +446,8 @@ BEGIN
       AND s.last_score_timestamp IS NOT DISTINCT FROM p_seen_timestamp
       AND live.ids = p_live_ids
       AND live.newest IS NOT DISTINCT FROM p_newest_update
-    RETURNING was.status = 'DONE' AND was.error IS NULL AND was.score = s.score
+    RETURNING NOT p_awaited
+              AND was.status = 'DONE' AND was.error IS NULL AND was.score = s.score
               AND was.evidence = s.evidence AND was.stamps = s.stamps AND was.stamp_scores = s.stamp_scores
               AND was.expiration_date IS NOT DISTINCT FROM s.expiration_date
     INTO v_is_same;
@@ -457,7 +456,7 @@ BEGIN
     END IF;
     -- A score that says what it said before need not wait for the disk. The setting ends with the transaction,
     -- so nothing stays behind in the session: a pooler may hand it to anyone.
-    IF v_is_same AND NOT p_awaited THEN
+    IF v_is_same THEN
         PERFORM set_config('synchronous_commit', 'off', TRUE);
     END IF;
     PERFORM scorer_fast_insert_events_1(
@@ -483,7 +482,7 @@ CREATE OR REPLACE FUNCTION scorer_fast_write_scoring_1(
     p_new_links jsonb, p_changed_links jsonb, p_gone bigint[], p_counting bigint[], p_awards jsonb,
     p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
     p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz,
-    p_digests text[], p_expiries timestamptz[], p_with_versions boolean
+    p_verified jsonb, p_with_versions boolean
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -667,9 +666,9 @@ BEGIN
     END IF;
 
     -- Last of all locks, and never a reason for the score not to be written.
-    IF p_digests <> '{}' THEN
+    IF p_verified <> '[]' THEN
         BEGIN
-            PERFORM scorer_fast_insert_verified_1(p_digests, p_expiries, p_now);
+            PERFORM scorer_fast_insert_verified_1(p_verified, p_now);
         EXCEPTION WHEN OTHERS THEN
             v_state := SQLSTATE;
         END;
@@ -699,7 +698,7 @@ CREATE_REMEMBER = """
 -- remembers good signatures until their credential expires, and readings in place of older ones;
 -- scorer_fast_verifiedcredential pkey, scorer_fast_keptreading pkey
 CREATE OR REPLACE FUNCTION scorer_fast_remember_1(
-    p_digests text[], p_expiries timestamptz[], p_readings jsonb, p_now timestamptz, p_awaited boolean
+    p_verified jsonb, p_readings jsonb, p_now timestamptz, p_awaited boolean
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -710,8 +709,8 @@ BEGIN
     IF NOT p_awaited THEN
         PERFORM set_config('synchronous_commit', 'off', TRUE);
     END IF;
-    IF p_digests <> '{}' THEN
-        PERFORM scorer_fast_insert_verified_1(p_digests, p_expiries, p_now);
+    IF p_verified <> '[]' THEN
+        PERFORM scorer_fast_insert_verified_1(p_verified, p_now);
     END IF;
     IF p_readings <> '[]' THEN
         INSERT INTO scorer_fast_keptreading (
@@ -752,9 +751,9 @@ FUNCTIONS = (
         "DROP FUNCTION IF EXISTS scorer_fast_insert_events_1(bigint, bigint, bigint, text, timestamptz, jsonb, jsonb)",
     ),
     Function(
-        "scorer_fast_insert_verified_1(text[], timestamptz[], timestamptz)",
+        "scorer_fast_insert_verified_1(jsonb, timestamptz)",
         CREATE_INSERT_VERIFIED,
-        "DROP FUNCTION IF EXISTS scorer_fast_insert_verified_1(text[], timestamptz[], timestamptz)",
+        "DROP FUNCTION IF EXISTS scorer_fast_insert_verified_1(jsonb, timestamptz)",
     ),
     Function(
         "scorer_fast_read_points_1(text)",
@@ -778,12 +777,12 @@ FUNCTIONS = (
     Function(
         "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
         "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
-        "bigint[], timestamptz, timestamptz, text[], timestamptz[], boolean)",
+        "bigint[], timestamptz, timestamptz, jsonb, boolean)",
         CREATE_WRITE_SCORING,
         "DROP FUNCTION IF EXISTS "
         "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
         "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
-        "bigint[], timestamptz, timestamptz, text[], timestamptz[], boolean)",
+        "bigint[], timestamptz, timestamptz, jsonb, boolean)",
     ),
     Function(
         "scorer_fast_read_stored_score_1(bigint, text, boolean)",
@@ -796,9 +795,9 @@ FUNCTIONS = (
         "DROP FUNCTION IF EXISTS scorer_fast_read_contributions_1(text)",
     ),
     Function(
-        "scorer_fast_remember_1(text[], timestamptz[], jsonb, timestamptz, boolean)",
+        "scorer_fast_remember_1(jsonb, jsonb, timestamptz, boolean)",
         CREATE_REMEMBER,
-        "DROP FUNCTION IF EXISTS scorer_fast_remember_1(text[], timestamptz[], jsonb, timestamptz, boolean)",
+        "DROP FUNCTION IF EXISTS scorer_fast_remember_1(jsonb, jsonb, timestamptz, boolean)",
     ),
 )
 

@@ -33,10 +33,15 @@ class Signature(NamedTuple):
     expires_at: datetime
 
 
+def signatures_json(signatures: Iterable[Signature]) -> str:
+    """Each signature once, as the functions that remember it take them: [[digest, expiry]]."""
+    return orjson.dumps(list(dict(signatures).items())).decode()
+
+
 REMEMBER = """
 -- remembers signatures and readings; see sql/functions.py
 SELECT scorer_fast_remember_1(
-    %(digests)s::text[], %(expiries)s::timestamptz[], %(readings)s::jsonb, %(now)s::timestamptz, %(awaited)s::boolean)
+    %(verified)s::jsonb, %(readings)s::jsonb, %(now)s::timestamptz, %(awaited)s::boolean)
 """
 
 
@@ -44,13 +49,11 @@ def remember(
     alias: str, signatures: Iterable[Signature], readings: Iterable[Reading], now: datetime, *, awaited: bool
 ) -> None:
     """Remember both. Not ``awaited`` (in autocommit only): answered before it is on disk."""
-    unique = dict(signatures)
     fetch_one(
         alias,
         REMEMBER,
         {
-            "digests": list(unique),
-            "expiries": list(unique.values()),
+            "verified": signatures_json(signatures),
             "readings": orjson.dumps([reading._asdict() for reading in readings]).decode(),
             "now": now,
             "awaited": awaited,

@@ -14,7 +14,7 @@ from ..domain.credentials import Stamp
 from ..domain.dedup import Link
 from ..domain.points import PointsRead
 from .communities import CommunityKey
-from .connection import bigints, fetch_one, fetch_value
+from .connection import bigint_array, fetch_one, fetch_value, text_array
 from .points import read_points
 
 
@@ -117,7 +117,7 @@ def read_scoring(
             "with_text": with_text,
             "listed": listed,
             "posted": posted.entries,
-            "replaced": list(posted.replaced),
+            "replaced": text_array(posted.replaced),
         },
     )
     return None if read is None else _Read._make(read).scoring_row()
@@ -193,7 +193,7 @@ class ScoringWrite(NamedTuple):
     ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
     expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
     seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
-    ``digests`` (hex) and ``expiries``: signatures to remember. ``with_versions``: whether those of new rows are wanted.
+    ``verified``: signatures to remember, see sql/kept.py. ``with_versions``: whether those of new rows are wanted.
     """
 
     passport_id: int | None
@@ -214,8 +214,7 @@ class ScoringWrite(NamedTuple):
     expiration_date: datetime | None
     dedup_events: str
     event_fields: str
-    digests: Sequence[str] = ()
-    expiries: Sequence[datetime] = ()
+    verified: str = "[]"
     with_versions: bool = True
 
 
@@ -227,7 +226,7 @@ SELECT scorer_fast_write_scoring_1(
     %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
     %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz,
-    %(digests)s::text[], %(expiries)s::timestamptz[], %(with_versions)s::boolean)
+    %(verified)s::jsonb, %(with_versions)s::boolean)
 """
 
 NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_scoring
@@ -257,13 +256,12 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
         WRITE_SCORING,
         write._asdict()
         | {
-            "gone": bigints(write.gone),
-            "counting": bigints(write.counting),
+            "replaced": text_array(write.replaced),
+            "gone": bigint_array(write.gone),
+            "counting": bigint_array(write.counting),
             "live_ids": seen.live_ids,
             "newest_update": seen.newest_update,
             "seen_timestamp": seen.last_score_timestamp,
-            "digests": list(write.digests),
-            "expiries": list(write.expiries),
         },
     )
     passport_id, ids, versions, copies, not_remembered = orjson.loads(text)

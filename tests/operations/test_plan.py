@@ -11,7 +11,7 @@ from scorer_fast.domain.credentials import Stamp, read_stamps, row_order
 from scorer_fast.domain.dedup import Link
 from scorer_fast.domain.points import PointsRead
 from scorer_fast.operations.plan import Plan, Rules, decide
-from scorer_fast.sql.connection import bigints
+from scorer_fast.sql.connection import bigint_array
 from scorer_fast.sql.scoring import ScoringRow, Seen, StoredStamp
 from tests.domain.stamps import ISSUER, LATER, ME, NOW, OTHER, SOONER, stamp
 
@@ -69,7 +69,7 @@ def scoring_rows(draw: st.DrawFn) -> ScoringRow:
         overrides=(),
         passport_id=7 if is_scored else None,
         score_id=8 if is_scored else None,
-        seen=Seen(bigints(each.key for each in found), NOW if found else None, SOONER if is_scored else None),
+        seen=Seen(bigint_array(each.key for each in found), NOW if found else None, SOONER if is_scored else None),
         is_replacing=False,
         stamps=tuple(found),
         links={name: Link(name, *link) for name, link in links.items()},
