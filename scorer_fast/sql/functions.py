@@ -129,7 +129,6 @@ BEGIN
     is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
 
     -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
-    -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
     IF NOT is_kept THEN
         WITH worded AS MATERIALIZED (
             SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
@@ -154,7 +153,7 @@ BEGIN
         named AS (
             SELECT j.subject ->> 'hash' AS nullifier
             FROM judged AS j
-            UNION
+            UNION ALL
             SELECT n.nullifier
             FROM judged AS j
             CROSS JOIN LATERAL jsonb_array_elements_text(
@@ -171,25 +170,31 @@ BEGIN
                            j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
                 FROM judged AS j
                 LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
-               v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL),
-               (SELECT json_agg(json_build_array(
-                           r.id,
-                           concat_ws(',', r.id, r.xmin, r.ctid),
-                           COALESCE(
-                               (SELECT j.key
-                                FROM judged AS j
-                                WHERE j.provider = r.provider
-                                  AND (ROW(j.stamp)::record *= ROW(r.credential)::record OR j.stamp = r.credential)
-                                LIMIT 1),
-                               (SELECT c.id
-                                FROM ceramic_cache_ceramiccache AS c
-                                WHERE c.id = ANY (kept_ids)
-                                  AND c.provider = r.provider
-                                  AND c.stamp = r.credential
-                                LIMIT 1))))
-                FROM registry_stamp AS r
-                WHERE r.id = ANY (v_unknown))
-        INTO stamps, v_nullifiers, compared_stamps;
+               v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
+        INTO stamps, v_nullifiers;
+    END IF;
+
+    -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
+    IF v_unknown IS NOT NULL THEN
+        SELECT json_agg(json_build_array(r.id, concat_ws(',', r.id, r.xmin, r.ctid), COALESCE(p.key, c.id)))
+        INTO compared_stamps
+        FROM registry_stamp AS r
+        LEFT JOIN (
+            SELECT l.id, l.provider, l.stamp
+            FROM ceramic_cache_ceramiccache AS l
+            WHERE l.id = ANY (live_ids)
+            OFFSET 0
+        ) AS c
+          ON c.provider = r.provider
+         AND (ROW(c.stamp)::record *= ROW(r.credential)::record OR c.stamp = r.credential)
+        LEFT JOIN (
+            SELECT -e.position AS key, e.entry ->> 'provider' AS provider, e.entry -> 'stamp' AS stamp
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+            OFFSET 0
+        ) AS p
+          ON p.provider = r.provider
+         AND p.stamp = r.credential
+        WHERE r.id = ANY (v_unknown);
     END IF;
 
     IF p_with_text THEN
@@ -599,35 +604,32 @@ BEGIN
         IF (p_awards ->> 'metamask_limit') IS NOT NULL THEN
             PERFORM pg_advisory_xact_lock(hashtextextended('scorer_fast MM2 awards', 0));
         END IF;
-        WITH unchanged AS (
-            SELECT
-            WHERE (SELECT count(*) FROM registry_humanpoints AS p WHERE p.address = p_address)
-                      = (p_awards ->> 'seen_rows')::bigint
-              AND (SELECT count(*) FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = p_address)
-                      = (p_awards ->> 'seen_communities')::bigint
-              AND ((p_awards ->> 'metamask_limit') IS NULL
-                   OR (SELECT count(*) FROM registry_humanpoints AS p WHERE p.action = 'MM2')
-                          < (p_awards ->> 'metamask_limit')::bigint)
-        ),
-        qualified AS (
-            INSERT INTO registry_humanpointscommunityqualifiedusers (address, community_id)
-            SELECT p_address, p_community_id
-            FROM unchanged
-            WHERE (p_awards ->> 'qualifies')::boolean
-            ON CONFLICT (address, community_id) DO NOTHING
-            RETURNING id
-        ),
-        awarded AS (
-            INSERT INTO registry_humanpoints (address, action, "timestamp", tx_hash, chain_id, provider)
-            SELECT p_address, n.award ->> 0, p_now, n.award ->> 2, (n.award ->> 3)::integer, n.award ->> 1
-            FROM unchanged
-            CROSS JOIN jsonb_array_elements(p_awards -> 'rows') AS n (award)
-            ON CONFLICT (address, action, chain_id, provider, tx_hash) DO NOTHING
-            RETURNING id
-        )
-        SELECT (SELECT count(*) FROM qualified) + (SELECT count(*) FROM awarded) INTO v_rows;
-        IF v_rows < jsonb_array_length(p_awards -> 'rows') + (p_awards ->> 'qualifies')::boolean::integer THEN
+        IF (SELECT count(*) FROM registry_humanpoints AS p WHERE p.address = p_address)
+               <> (p_awards ->> 'seen_rows')::bigint
+           OR (SELECT count(*) FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = p_address)
+               <> (p_awards ->> 'seen_communities')::bigint
+           OR (SELECT count(*) FROM registry_humanpoints AS p
+               WHERE (p_awards ->> 'metamask_limit') IS NOT NULL AND p.action = 'MM2')
+               >= (p_awards ->> 'metamask_limit')::bigint
+        THEN
             RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'the points are no longer as they were read';
+        END IF;
+        IF (p_awards ->> 'qualifies')::boolean THEN
+            INSERT INTO registry_humanpointscommunityqualifiedusers (address, community_id)
+            VALUES (p_address, p_community_id)
+            ON CONFLICT (address, community_id) DO NOTHING;
+            GET DIAGNOSTICS v_rows = ROW_COUNT;
+            IF v_rows = 0 THEN
+                RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'another request qualified the address';
+            END IF;
+        END IF;
+        INSERT INTO registry_humanpoints (address, action, "timestamp", tx_hash, chain_id, provider)
+        SELECT p_address, n.award ->> 0, p_now, n.award ->> 2, (n.award ->> 3)::integer, n.award ->> 1
+        FROM jsonb_array_elements(p_awards -> 'rows') AS n (award)
+        ON CONFLICT (address, action, chain_id, provider, tx_hash) DO NOTHING;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows < jsonb_array_length(p_awards -> 'rows') THEN
+            RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'another request awarded the same';
         END IF;
     END IF;
 
