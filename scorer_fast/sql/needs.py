@@ -168,6 +168,7 @@ INDEXES: tuple[Index, ...] = (
     Index("registry_event", ("action", "address", "community_id", "created_at")),
     Index("registry_gtcstakeevent", ("round_id", "staker")),
     Index("registry_gtcstakeevent", ("round_id", "address", "staker")),
+    Index("registry_hashscorerlink", ("address",)),
     Index("registry_hashscorerlink", ("hash", "community_id"), unique=True),
     Index("registry_humanpoints", ("action",)),
     Index("registry_humanpoints", ("address",)),

@@ -152,7 +152,7 @@ SELECT p.id,
                FROM registry_hashscorerlink AS h
                WHERE h.community_id = %(community_id)s
                  AND h.hash = ANY (COALESCE(kept.nullifiers, read.nullifiers))
-                 AND h.address <> p.address)
+                 AND (own.hashes IS NULL OR h.hash <> ALL (own.hashes)))
        END)::text,
        CASE WHEN kept.passport_id IS NULL THEN read.stored_stamps ELSE kept.stored_stamps END,
        CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(p.address) END,
@@ -246,12 +246,12 @@ CROSS JOIN LATERAL (
            AND r.passport_id = p.id)::text AS stored_stamps
 ) AS read
 CROSS JOIN LATERAL (
-    SELECT array_agg(json_build_array(o.hash, o.address, o.expires_at)) AS links
+    SELECT array_agg(o.hash) AS hashes, array_agg(json_build_array(o.hash, o.address, o.expires_at)) AS links
     FROM (
         SELECT h.hash, h.address, h.expires_at, h.community_id
         FROM registry_hashscorerlink AS h
         WHERE h.address = p.address
-        OFFSET 0
+        LIMIT 400
     ) AS o
     WHERE o.community_id = %(community_id)s
       AND o.hash = ANY (COALESCE(kept.nullifiers, read.nullifiers))

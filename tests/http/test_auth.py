@@ -6,7 +6,7 @@ import hmac
 import json
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
@@ -407,6 +407,34 @@ def test_hs256_whatever_the_header_says() -> None:
     refused(ask(handmade({"alg": "HS256"}, claims(), b"")), 401)
     refused(ask(handmade({"alg": "HS512"}, claims(), digest="sha512")), 401)
     assert ask(handmade({"alg": "HS256"}, claims())).send().status_code == 200
+
+
+def test_a_token_that_was_good_and_has_expired() -> None:
+    request = ask(signed(claims(exp=int(time.time()) + 1)))
+    assert request.send().status_code == 200
+    time.sleep(1.1)
+    assert request.send().status_code == 401
+
+
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+def test_a_token_that_was_good_before_the_clock_was_turned_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ask(signed(claims(**{name: int(time.time())})))
+    assert request.send().status_code == 200
+
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) - timedelta(minutes=1)
+
+    monkeypatch.setattr(auth, "datetime", Earlier)
+    assert request.send().status_code == 401
+
+
+def test_a_token_that_was_good_under_the_last_signing_key(settings: Settings) -> None:
+    request = ask(signed(claims()))
+    assert request.send().status_code == 200
+    settings.SECRET_KEY = "another key that is long enough for HS256"
+    assert request.send().status_code == 401
 
 
 def test_another_key() -> None:

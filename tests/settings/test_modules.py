@@ -68,12 +68,19 @@ def test_production_as_it_is_meant() -> None:
     database = settings["DATABASES"]["default"]
     assert database["CONN_MAX_AGE"] == 600
     assert database["CONN_HEALTH_CHECKS"] is True
-    assert "pool" not in database["OPTIONS"]
+    assert database["OPTIONS"] == {"server_side_binding": True, "prepare_threshold": 5}
     assert settings["USE_TZ"] is True
     assert settings["TIME_ZONE"] == "UTC"
     assert not {name for name in settings["SILENCED_SYSTEM_CHECKS"] if name.startswith("django_ratelimit")}
     assert "NINJA_JWT" not in settings
     assert settings["REGISTRY_API_READ_DB"] == "default"
+
+
+def test_production_behind_a_pooler_of_transactions() -> None:
+    variables = {"DISABLE_SERVER_SIDE_CURSORS": "true", "PREPARE_THRESHOLD": "0"}
+    database = loaded("production", PRODUCTION | variables)["DATABASES"]["default"]
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
+    assert database["OPTIONS"]["prepare_threshold"] is None
 
 
 def test_production_with_a_pool_a_replica_and_a_key_for_tokens() -> None:
