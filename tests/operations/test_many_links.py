@@ -1,4 +1,4 @@
-"""Links are read from the address's own side first, and only so many of them: what is beyond is found by its nullifier."""
+"""An address has most links itself: they are read together, and only so many; what is beyond is found by nullifier."""
 
 import pytest
 
