@@ -124,6 +124,7 @@ def migrate() -> None:
 
     with connection.cursor() as cursor:
         for function in FUNCTIONS:
+            cursor.execute(function.drop)
             cursor.execute(function.create)
 
 

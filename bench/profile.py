@@ -43,10 +43,11 @@ def measure(url: str) -> dict[str, Any]:
         [sys.executable, "-m", "bench.profile"],
         cwd=ROOT,
         env=environment(url),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        check=True,
+        capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        raise SystemExit(f"The profile failed:\n{done.stderr[-4000:]}")
     steps: dict[str, Any] = json.loads(done.stdout)
     return steps
 
@@ -111,7 +112,8 @@ def steps() -> dict[str, Spent]:
 
     known = read(address(4000))
     read_step = spent(lambda: read(owner()), backend)
-    decide = spent(lambda: scoring._decide(known, address(4000), plan.NO_CHANGE, reverify=False), backend)
+    nothing = {"change": plan.NO_CHANGE, "reverify": False, "question": None}
+    decide = spent(lambda: scoring._decide(known, address(4000), **nothing), backend)
     operation = spent(lambda: v2_score(key.account_id, SCORER, owner()), backend)
     key_step = spent(lambda: get_api_key("default", API_KEY.partition(".")[0]), backend)
     whole = spent(lambda: request(f"/v2/stamps/{SCORER}/score/{owner()}"), backend)

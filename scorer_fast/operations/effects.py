@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from ..conf import conf
-from ..domain.score import event_fields
 from ..sql.effects import read_effects
 from . import context
 from .plan import Plan
@@ -41,15 +40,8 @@ def expected_rows(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     Ids that the request itself creates are None.
     """
     row, score = plan.row, plan.score
-    fields = event_fields(score, plan.now) | {"passport": row.passport_id}
     events = [{"action": "LDP", "data": data, "created_at": _iso(plan.now)} for data in plan.dedup_events()]
-    events.append(
-        {
-            "action": "SCU",
-            "data": {"model": "registry.score", "pk": row.score_id, "fields": fields},
-            "created_at": _iso(plan.now),
-        }
-    )
+    events.append({"action": "SCU", "data": plan.score_event(), "created_at": _iso(plan.now)})
     links = {link.hash: (link.address, link.expires_at) for link in row.links.values()}
     links |= {link.hash: (link.address, link.expires_at) for link in plan.dedup.new_links}
     links |= {link.hash: (plan.address, link.expires_at) for link in plan.dedup.changed_links}

@@ -78,6 +78,11 @@ class Plan:
         """The Score body, points aside."""
         return score.fresh_answer(self.address, self.score, self.now)
 
+    def score_event(self) -> dict[str, Any]:
+        """What the SCU event says; ids that do not exist yet are None."""
+        fields = score.event_fields(self.score, self.now) | {"passport": self.row.passport_id}
+        return {"model": "registry.score", "pk": self.row.score_id, "fields": fields}
+
     def dedup_events(self) -> list[dict[str, Any]]:
         return [
             {

@@ -25,7 +25,6 @@ from ..domain import credentials
 from ..domain.credentials import Valid
 from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT
-from ..domain.score import event_fields
 from ..domain.weights import Weights, weights_of
 from ..errors import Changed, Problem, Refused, VerifierDown
 from ..sql import rescore as sql
@@ -48,7 +47,6 @@ ROUNDS = 3  # of a batch, before its addresses are scored one by one
 ALONE_TRIES = 10  # transactions that may try one address, each with an attempt budget of its own
 POLL_SECONDS = 0.5  # between two looks at what other processes still work on
 MAX_BATCH = 1000  # addresses that may be locked at once
-EVENT_COLUMNS = frozenset({"evidence", "stamp_scores", "stamps"})  # the event takes them from the score's row
 
 
 class CannotRescore(Exception):
@@ -547,18 +545,14 @@ def _write_awards(alias: str, community_id: int, plans: Iterable[Plan], now: dat
 
 def _score_of_passport(passport_id: int, plan: Plan, seen: Seen) -> ScoreOfPassport:
     score = plan.score
-    fields = event_fields(score, plan.now)
     return ScoreOfPassport(
         passport_id=passport_id,
         score_id=plan.row.score_id,
         address=plan.address,
         score=int(score.passing),
-        evidence=score.evidence,
-        stamp_scores=score.stamp_scores,
-        stamps=score.stamps,
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=plan.dedup_events(),
-        event_fields={name: value for name, value in fields.items() if name not in EVENT_COLUMNS},
+        score_event=plan.score_event(),
         live_ids=seen.live_ids,
         newest_update=seen.newest_update,
         seen_timestamp=seen.last_score_timestamp,

@@ -18,7 +18,6 @@ from django.db import transaction
 from ..conf import conf
 from ..domain.credentials import Valid
 from ..domain.points import METAMASK, METAMASK_LIMIT
-from ..domain.score import event_fields
 from ..errors import Changed
 from ..sql import passports, scores
 from ..sql.connection import sqlstate
@@ -123,7 +122,7 @@ def _score_of(plan: Plan) -> scores.ScoreWrite:
         score=int(score.passing),
         expiration_date=None if score.expires_at is None else score.expires_at.astimezone(UTC),
         dedup_events=_json(plan.dedup_events()),
-        event_fields=_json(event_fields(score, plan.now)),
+        score_event=_json(plan.score_event()),
     )
 
 

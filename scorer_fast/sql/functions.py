@@ -67,19 +67,16 @@ BEGIN
     END IF;
     community_id := v_community;
 
-    SELECT COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold)
-    INTO weights, threshold
-    FROM scorer_weighted_scorer AS t
+    SELECT COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
+           p.id, s.id, s.last_score_timestamp, z.id
+    INTO weights, threshold, v_passport, score_id, last_score_timestamp, v_customization
+    FROM (VALUES (v_scorer)) AS n (scorer_id)
+    LEFT JOIN scorer_weighted_scorer AS t ON t.id = n.scorer_id
     LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = t.id AND t.type = 'WEIGHTED'
     LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = t.id AND t.type = 'WEIGHTED_BINARY'
-    WHERE t.id = v_scorer;
-
-    SELECT p.id, s.id, s.last_score_timestamp
-    INTO v_passport, score_id, last_score_timestamp
-    FROM registry_passport AS p
+    LEFT JOIN registry_passport AS p ON p.address = p_address AND p.community_id = v_community
     LEFT JOIN registry_score AS s ON s.passport_id = p.id
-    WHERE p.address = p_address
-      AND p.community_id = v_community;
+    LEFT JOIN account_customization AS z ON z.scorer_id = v_community;
     passport_id := v_passport;
 
     SELECT k.live_versions, k.stored_versions, k.stored_stamps, k.stamps, k.nullifiers
@@ -237,7 +234,6 @@ BEGIN
     END IF;
     links := array_to_json(v_links)::text;
 
-    SELECT k.id INTO v_customization FROM account_customization AS k WHERE k.scorer_id = v_community;
     IF v_customization IS NOT NULL THEN
         SELECT json_agg(json_build_array(o.name, o.weight::text) ORDER BY o.kind, o.id)
         INTO overrides
@@ -336,8 +332,7 @@ $function$
 CREATE_INSERT_EVENTS = """
 -- tells of a score and of the stamps that do not count
 CREATE OR REPLACE FUNCTION scorer_fast_insert_events_1(
-    p_score_id bigint, p_passport_id bigint, p_community_id bigint, p_address text,
-    p_now timestamptz, p_dedup_events jsonb, p_event_fields jsonb
+    p_community_id bigint, p_address text, p_now timestamptz, p_dedup_events jsonb, p_score_event jsonb
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -352,10 +347,7 @@ BEGIN
         ORDER BY d.position;
     END IF;
     INSERT INTO registry_event (action, address, created_at, data, community_id)
-    VALUES ('SCU', p_address, p_now, jsonb_build_object(
-                'model', 'registry.score',
-                'pk', p_score_id,
-                'fields', p_event_fields || jsonb_build_object('passport', p_passport_id)), p_community_id);
+    VALUES ('SCU', p_address, p_now, p_score_event, p_community_id);
 END
 $function$
 """
@@ -417,7 +409,7 @@ CREATE_UPDATE_SCORE = """
 -- ceramic_cache_ceramiccache (type, address, provider) where live
 CREATE OR REPLACE FUNCTION scorer_fast_update_score_1(
     p_score_id bigint, p_passport_id bigint, p_community_id bigint, p_address text,
-    p_now timestamptz, p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
+    p_now timestamptz, p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_score_event jsonb,
     p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz, p_awaited boolean
 )
 RETURNS boolean
@@ -433,9 +425,9 @@ BEGIN
         last_score_timestamp = p_now,
         status = 'DONE',
         error = NULL,
-        evidence = p_event_fields -> 'evidence',
-        stamp_scores = p_event_fields -> 'stamp_scores',
-        stamps = p_event_fields -> 'stamps',
+        evidence = p_score_event #> '{fields,evidence}',
+        stamp_scores = p_score_event #> '{fields,stamp_scores}',
+        stamps = p_score_event #> '{fields,stamps}',
         expiration_date = p_expiration_date
     FROM (
         SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
@@ -465,17 +457,16 @@ BEGIN
     IF v_is_same THEN
         PERFORM set_config('synchronous_commit', 'off', TRUE);
     END IF;
-    PERFORM scorer_fast_insert_events_1(
-        p_score_id, p_passport_id, p_community_id, p_address, p_now, p_dedup_events, p_event_fields);
+    PERFORM scorer_fast_insert_events_1(p_community_id, p_address, p_now, p_dedup_events, p_score_event);
     RETURN TRUE;
 END
 $function$
 """
 
-# Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score. An exception undoes
-# all of it: SF001 where what was read is no longer so, SF002 where another request won a claim. A nullifier is
-# claimed by being the first to insert it, an expired link by finding it as it was read: fewer rows than claims
-# means that another won, perhaps one of the host, which takes none of these locks.
+# Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score, signatures by digest.
+# An exception undoes all of it: SF001 where what was read is no longer so, SF002 where another request won a claim. A
+# nullifier is claimed by being the first to insert it, an expired link by finding it as it was read: fewer rows than
+# claims means that another won, perhaps one of the host, which takes none of these locks.
 # What no constraint holds (one HKY ever, 5000 MM2) an advisory lock holds, that of the cap always second.
 CREATE_WRITE_SCORING = """
 -- writes a whole plan, or nothing of it, while what was read is still so; registry_passport (address, community_id),
@@ -486,7 +477,7 @@ CREATE OR REPLACE FUNCTION scorer_fast_write_scoring_1(
     p_passport_id bigint, p_score_id bigint, p_community_id bigint, p_address text, p_now timestamptz,
     p_replaced text[], p_posted jsonb, p_source_app integer, p_source_scorer_id bigint,
     p_new_links jsonb, p_changed_links jsonb, p_gone bigint[], p_counting bigint[], p_awards jsonb,
-    p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_event_fields jsonb,
+    p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_score_event jsonb,
     p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz,
     p_verified jsonb, p_with_versions boolean
 )
@@ -638,7 +629,7 @@ BEGIN
     IF p_score_id IS NOT NULL THEN
         IF NOT scorer_fast_update_score_1(
             p_score_id, v_passport, p_community_id, p_address, p_now, p_score, p_expiration_date,
-            p_dedup_events, p_event_fields, v_live, v_newest, p_seen_timestamp, TRUE)
+            p_dedup_events, p_score_event, v_live, v_newest, p_seen_timestamp, TRUE)
         THEN
             RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
         END IF;
@@ -647,7 +638,8 @@ BEGIN
             passport_id, score, last_score_timestamp, status, error,
             evidence, stamp_scores, stamps, expiration_date)
         SELECT v_passport, p_score, p_now, 'DONE', NULL,
-               p_event_fields -> 'evidence', p_event_fields -> 'stamp_scores', p_event_fields -> 'stamps',
+               p_score_event #> '{fields,evidence}', p_score_event #> '{fields,stamp_scores}',
+               p_score_event #> '{fields,stamps}',
                p_expiration_date
         FROM (
             SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
@@ -665,7 +657,8 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
         END IF;
         PERFORM scorer_fast_insert_events_1(
-            v_score, v_passport, p_community_id, p_address, p_now, p_dedup_events, p_event_fields);
+            p_community_id, p_address, p_now, p_dedup_events,
+            jsonb_set(jsonb_set(p_score_event, '{pk}', to_jsonb(v_score)), '{fields,passport}', to_jsonb(v_passport)));
     END IF;
 
     -- Last of all locks, and never a reason for the score not to be written.
@@ -749,9 +742,9 @@ class Function(NamedTuple):
 
 FUNCTIONS = (
     Function(
-        "scorer_fast_insert_events_1(bigint, bigint, bigint, text, timestamptz, jsonb, jsonb)",
+        "scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
         CREATE_INSERT_EVENTS,
-        "DROP FUNCTION IF EXISTS scorer_fast_insert_events_1(bigint, bigint, bigint, text, timestamptz, jsonb, jsonb)",
+        "DROP FUNCTION IF EXISTS scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
     ),
     Function(
         "scorer_fast_insert_verified_1(jsonb, timestamptz)",

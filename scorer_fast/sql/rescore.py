@@ -557,19 +557,16 @@ def insert_awards(alias: str, community_id: int, writes: Sequence[AwardWrite], n
 class ScoreOfPassport(NamedTuple):
     """A score to store with its events, and what must still be so; ``score_id`` None: a first one.
 
-    ``event_fields`` without the JSON columns, which the event takes from the row.
+    The row's JSON columns are those of ``score_event``.
     """
 
     passport_id: int
     score_id: int | None
     address: str
     score: int
-    evidence: dict[str, Any]
-    stamp_scores: dict[str, float]
-    stamps: dict[str, Any]
     expiration_date: datetime | None
     dedup_events: list[dict[str, Any]]
-    event_fields: dict[str, Any]
+    score_event: dict[str, Any]
     live_ids: str
     newest_update: datetime | None
     seen_timestamp: datetime | None
@@ -585,8 +582,7 @@ WITH new AS MATERIALIZED (
            live.ids = n.live_ids::bigint[] AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen
     FROM json_to_recordset(%(scores)s::json) AS n (
         passport_id bigint, score_id bigint, address text, score integer,
-        evidence jsonb, stamp_scores jsonb, stamps jsonb, expiration_date timestamptz,
-        dedup_events jsonb, event_fields jsonb,
+        expiration_date timestamptz, dedup_events jsonb, score_event jsonb,
         live_ids text, newest_update timestamptz, seen_timestamp timestamptz)
     CROSS JOIN LATERAL (
         SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
@@ -603,9 +599,9 @@ updated AS (
         last_score_timestamp = %(now)s,
         status = 'DONE',
         error = NULL,
-        evidence = n.evidence,
-        stamp_scores = n.stamp_scores,
-        stamps = n.stamps,
+        evidence = n.score_event #> '{fields,evidence}',
+        stamp_scores = n.score_event #> '{fields,stamp_scores}',
+        stamps = n.score_event #> '{fields,stamps}',
         expiration_date = n.expiration_date
     FROM new AS n
     WHERE s.id = n.score_id
@@ -619,7 +615,8 @@ inserted AS (
         passport_id, score, last_score_timestamp, status, error,
         evidence, stamp_scores, stamps, expiration_date)
     SELECT n.passport_id, n.score, %(now)s, 'DONE', NULL,
-           n.evidence, n.stamp_scores, n.stamps, n.expiration_date
+           n.score_event #> '{fields,evidence}', n.score_event #> '{fields,stamp_scores}',
+           n.score_event #> '{fields,stamps}', n.expiration_date
     FROM new AS n
     WHERE n.score_id IS NULL
       AND n.is_as_seen
@@ -641,12 +638,11 @@ events AS (
         JOIN new AS n ON n.passport_id = stored.passport_id
         CROSS JOIN LATERAL jsonb_array_elements(n.dedup_events) WITH ORDINALITY AS d (data, position)
         UNION ALL
-        SELECT n.passport_id, n.address, 1, 1, 'SCU', jsonb_build_object(
-                   'model', 'registry.score',
-                   'pk', stored.id,
-                   'fields', n.event_fields || jsonb_build_object(
-                       'evidence', n.evidence, 'stamp_scores', n.stamp_scores, 'stamps', n.stamps,
-                       'passport', n.passport_id))
+        SELECT n.passport_id, n.address, 1, 1, 'SCU',
+               CASE
+                   WHEN n.score_id IS NULL THEN jsonb_set(n.score_event, '{pk}', to_jsonb(stored.id))
+                   ELSE n.score_event
+               END
         FROM stored
         JOIN new AS n ON n.passport_id = stored.passport_id
     ) AS e

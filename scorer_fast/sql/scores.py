@@ -19,7 +19,7 @@ UPDATE_SCORE = """
 SELECT scorer_fast_update_score_1(
     %(score_id)s::bigint, %(passport_id)s::bigint, %(community_id)s::bigint, %(address)s::text,
     %(now)s::timestamptz, %(score)s::integer, %(expiration_date)s::timestamptz,
-    %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(dedup_events)s::jsonb, %(score_event)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz, %(awaited)s::boolean)
 """
 
@@ -39,7 +39,7 @@ def lock_score(alias: str, passport_id: int) -> int | None:
 
 
 class ScoreWrite(NamedTuple):
-    """A score row and its events; JSON as text. ``event_fields`` holds the row's JSON columns too."""
+    """A score row and its events; JSON as text. The row's JSON columns are those of ``score_event``."""
 
     address: str
     community_id: int
@@ -47,7 +47,7 @@ class ScoreWrite(NamedTuple):
     score: int
     expiration_date: datetime | None
     dedup_events: str
-    event_fields: str
+    score_event: str
 
 
 def update_score(

@@ -213,7 +213,7 @@ class ScoringWrite(NamedTuple):
     score: int
     expiration_date: datetime | None
     dedup_events: str
-    event_fields: str
+    score_event: str
     verified: str = "[]"
     with_versions: bool = True
 
@@ -224,7 +224,7 @@ SELECT scorer_fast_write_scoring_1(
     %(passport_id)s::bigint, %(score_id)s::bigint, %(community_id)s::bigint, %(address)s::text, %(now)s::timestamptz,
     %(replaced)s::text[], %(posted)s::jsonb, %(source_app)s::integer, %(source_scorer_id)s::bigint,
     %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
-    %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(event_fields)s::jsonb,
+    %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(score_event)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz,
     %(verified)s::jsonb, %(with_versions)s::boolean)
 """

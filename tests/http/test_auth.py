@@ -416,9 +416,8 @@ def test_a_token_that_was_good_and_has_expired() -> None:
     assert request.send().status_code == 401
 
 
-@pytest.mark.parametrize("name", ["iat", "nbf"])
-def test_a_token_that_was_good_before_the_clock_was_turned_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = ask(signed(claims(**{name: int(time.time())})))
+def test_a_token_that_was_good_before_the_clock_was_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ask(signed(claims(nbf=int(time.time()))))
     assert request.send().status_code == 200
 
     class Earlier(datetime):

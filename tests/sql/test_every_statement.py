@@ -116,7 +116,7 @@ def a_write(**changes: Any) -> ScoringWrite:
         passport_id=None, score_id=None, community_id=1, address=OWNER, now=NOW,
         replaced=[], posted="[]", source_app=None, source_scorer_id=None, new_links=[], changed_links=[],
         gone=[], counting=[], awards=None, score=0, expiration_date=None, dedup_events="[]",
-        event_fields='{"evidence": {}, "stamp_scores": {}, "stamps": {}}',
+        score_event='{"pk": null, "fields": {"evidence": {}, "stamp_scores": {}, "stamps": {}}}',
     )._replace(**changes)  # fmt: skip
     as_json = {name: json.dumps(getattr(write, name), default=str) for name in ("new_links", "changed_links")}
     return write._replace(**as_json, awards=None if write.awards is None else json.dumps(write.awards))
