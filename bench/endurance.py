@@ -30,6 +30,9 @@ def memory(url: str, load: Load, *, wanted: int = REQUESTS) -> dict[str, Any]:
     resident: list[float] = []
     sent = 0
     with Server(GUNICORN, url) as server:
+        # didkit is loaded at the first signature to verify, be it the one in ten thousand that is verified again.
+        unseen = traffic.http("GET", f"/v2/stamps/{SCORER}/score/{address(traffic.UNSEEN[-1])}", traffic.KEY)
+        load.run(Job(server.port, 1, [unseen], 60, 1))
         started = server.resident_mb()
         seconds = 0.0
         for _ in range(WAYPOINTS):
