@@ -61,17 +61,18 @@ def remember(
     )
 
 
+# An array, for a subquery behind IN may be run again for every row, and pick another batch each time.
 DELETE_KEPT = """
 -- forgets readings kept before a time, a batch at a time; scorer_fast_keptreading (kept_at)
 DELETE FROM scorer_fast_keptreading AS k
-WHERE k.passport_id IN (
+WHERE k.passport_id = ANY (ARRAY(
     SELECT o.passport_id
     FROM scorer_fast_keptreading AS o
     WHERE o.kept_at < %(before)s
     ORDER BY o.kept_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
-)
+))
 """
 
 

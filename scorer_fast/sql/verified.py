@@ -19,17 +19,18 @@ def delete_verified(alias: str, digests: Sequence[str]) -> int:
     return run(alias, DELETE_VERIFIED, {"digests": list(digests)})
 
 
+# An array, for a subquery behind IN may be run again for every row, and pick another batch each time.
 DELETE_EXPIRED = """
 -- forgets signatures of expired credentials, a batch at a time; scorer_fast_verifiedcredential (expires_at)
 DELETE FROM scorer_fast_verifiedcredential AS v
-WHERE v.digest IN (
+WHERE v.digest = ANY (ARRAY(
     SELECT e.digest
     FROM scorer_fast_verifiedcredential AS e
     WHERE e.expires_at <= %(now)s
     ORDER BY e.expires_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
-)
+))
 """
 
 
