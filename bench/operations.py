@@ -16,7 +16,7 @@ CONCURRENCIES = (1, 8)
 FAST, SLOW = "fast", "host"
 MILLISECONDS = ("p50", "p95", "p99")
 SECONDS = {1: 0.4, 8: 0.6}  # of one steady cell in one round
-FIRST_COUNT = {1: 40, 8: 40}  # first requests of one cell in one round: each uses up an address
+FIRST_COUNT = 40  # first requests of one cell in one round: each uses up an address
 HOST_COUNT = {1: 6, 8: 16}
 DELETES = {1: 60, 8: 90}  # requests of a round, where each uses up a stamp
 HOST_DELETES = {1: 6, 8: 12}
@@ -50,7 +50,7 @@ def plan(operations: Sequence[str], *, baseline: bool) -> list[tuple[Cell, Size,
             steady = Size(SECONDS[concurrency], DELETES[concurrency] if deletes else 2000)
             cells.append((Cell(FAST, name, "steady", concurrency), steady, ""))
             before = traffic.FORGET_WEIGHTS if name == "cache_weights" else ""
-            first = Size(20, FIRST_COUNT[concurrency])
+            first = Size(20, FIRST_COUNT)
             cells.append((Cell(FAST, name, "first", concurrency), first, before))
             if baseline:
                 slow = Size(5, HOST_DELETES[concurrency] if deletes else HOST_COUNT[concurrency])

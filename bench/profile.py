@@ -112,7 +112,7 @@ def steps() -> dict[str, Spent]:
 
     known = read(address(4000))
     read_step = spent(lambda: read(owner()), backend)
-    nothing = {"change": plan.NO_CHANGE, "reverify": False, "question": None}
+    nothing = {"change": plan.NO_CHANGE, "the_rules": scoring.rules(), "reverify": False, "question": None}
     decide = spent(lambda: scoring._decide(known, address(4000), **nothing), backend)
     operation = spent(lambda: v2_score(key.account_id, SCORER, owner()), backend)
     key_step = spent(lambda: get_api_key("default", API_KEY.partition(".")[0]), backend)

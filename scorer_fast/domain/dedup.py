@@ -62,13 +62,8 @@ def deduplicate(
     claims: dict[str, datetime] = {}
     backfills: dict[str, NewLink] = {}
     for stamp in stamps:
-        nullifiers = stamp.nullifiers if multi else effective_nullifiers(stamp.nullifiers, multi=False)
-        clash: Link | None = None
-        for nullifier in nullifiers:
-            link = links.get(nullifier)
-            if link is not None and link.address != address and link.expires_at > now:
-                clash = link
-                break
+        nullifiers = effective_nullifiers(stamp.nullifiers, multi=multi)
+        clash = _first_clash(nullifiers, links, address, now)
         if clash is None:
             counting.append(stamp)
             for nullifier in nullifiers:
@@ -86,3 +81,11 @@ def deduplicate(
         if (link := links.get(nullifier)) is not None and (link.address, link.expires_at) != (address, expires_at)
     ]
     return Deduplicated(tuple(counting), tuple(clashes), tuple(sorted(new_links)), tuple(sorted(changed_links)))
+
+
+def _first_clash(nullifiers: tuple[str, ...], links: Mapping[str, Link], address: str, now: datetime) -> Link | None:
+    for nullifier in nullifiers:
+        link = links.get(nullifier)
+        if link is not None and link.address != address and link.expires_at > now:
+            return link
+    return None

@@ -82,7 +82,8 @@ def score_address(
     ones queue up, for whoever reads unlocked again can lose for ever to those who do so faster.
     """
     community_id: int | None = None
-    question = ahead.ask(change.stamps, address=address, rules=rules(), now=context.now()) if change.stamps else None
+    the_rules = rules()
+    question = ahead.ask(change.stamps, address=address, rules=the_rules, now=context.now())
     for attempt in range(1, conf.write_attempts + 1):
         reverify = signatures.is_sampled()
         try:
@@ -94,7 +95,7 @@ def score_address(
                     require(row)
                 context.reads_are_taken()
                 community_id = row.community_id
-                plan, checked = _decide(row, address, change, reverify=reverify, question=question)
+                plan, checked = _decide(row, address, change, the_rules, reverify=reverify, question=question)
                 written = None
                 try:
                     if unless is None or not unless(plan):
@@ -137,10 +138,9 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, listed: boo
 
 
 def _decide(
-    row: ScoringRow, address: str, change: Change, *, reverify: bool, question: ahead.Ahead | None
+    row: ScoringRow, address: str, change: Change, the_rules: Rules, *, reverify: bool, question: ahead.Ahead | None
 ) -> tuple[Plan, signatures.Checked]:
     now = context.now()
-    the_rules = rules()
     reading = credentials.read_stamps(
         row.stamps,
         address=address,

@@ -20,8 +20,7 @@ from .connection import fetch_value, run
 CREATE_READ_SCORING = """
 -- everything that scoring one address for one community needs; account_community pkey and (external_scorer_id),
 -- registry_passport (address, community_id), ceramic_cache_ceramiccache (type, address, provider) where live,
--- registry_hashscorerlink (address) and (hash, community_id), registry_stamp (passport_id),
--- registry_humanpoints (address)
+-- registry_stamp (passport_id), registry_humanpoints (address)
 CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
     IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_listed boolean,
@@ -51,8 +50,6 @@ DECLARE
     v_copies text[];
     v_nullifiers text[];
     v_unknown bigint[];
-    v_found text[];
-    v_links json[];
 BEGIN
     SELECT c.id, c.scorer_id, c.human_points_program
     INTO v_community, v_scorer, v_program
@@ -208,31 +205,7 @@ BEGIN
         WHERE c.id = ANY (live_ids);
     END IF;
 
-    -- Most nullifiers are the address's own, and lie side by side in the index of addresses: a tenth of the work of
-    -- finding them one by one, as whatever is not among its first 400 links is. With its LIMIT the inner query is
-    -- planned by itself.
-    SELECT array_agg(o.hash), array_agg(json_build_array(o.hash, o.address, o.expires_at))
-    INTO v_found, v_links
-    FROM (
-        SELECT h.hash, h.address, h.expires_at, h.community_id
-        FROM registry_hashscorerlink AS h
-        WHERE h.address = p_address
-        LIMIT 400
-    ) AS o
-    WHERE o.community_id = v_community
-      AND o.hash = ANY (v_nullifiers);
-    IF cardinality(v_nullifiers) > COALESCE(cardinality(v_found), 0) THEN
-        v_nullifiers := ARRAY(
-            SELECT n.nullifier FROM unnest(v_nullifiers) AS n (nullifier)
-            EXCEPT
-            SELECT f.hash FROM unnest(v_found) AS f (hash));
-        v_links := v_links || ARRAY(
-            SELECT json_build_array(h.hash, h.address, h.expires_at)
-            FROM registry_hashscorerlink AS h
-            WHERE h.community_id = v_community
-              AND h.hash = ANY (v_nullifiers));
-    END IF;
-    links := array_to_json(v_links)::text;
+    links := scorer_fast_read_links_1(p_address, v_community, v_nullifiers);
 
     IF v_customization IS NOT NULL THEN
         SELECT json_agg(json_build_array(o.name, o.weight::text) ORDER BY o.kind, o.id)
@@ -253,6 +226,47 @@ BEGIN
     IF p_points AND v_program THEN
         points := scorer_fast_read_points_1(p_address);
     END IF;
+END
+$function$
+"""
+
+# Most nullifiers are the address's own, and lie side by side in the index of addresses: a tenth of the work of finding
+# them one by one, as whatever is not among its first 400 links is. With its LIMIT the inner query is planned by itself.
+CREATE_READ_LINKS = """
+-- who holds these nullifiers in a community; registry_hashscorerlink (address) and (hash, community_id)
+CREATE OR REPLACE FUNCTION scorer_fast_read_links_1(p_address text, p_community_id bigint, p_nullifiers text[])
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+    v_found text[];
+    v_links json[];
+    v_others text[];
+BEGIN
+    SELECT array_agg(o.hash), array_agg(json_build_array(o.hash, o.address, o.expires_at))
+    INTO v_found, v_links
+    FROM (
+        SELECT h.hash, h.address, h.expires_at, h.community_id
+        FROM registry_hashscorerlink AS h
+        WHERE h.address = p_address
+        LIMIT 400
+    ) AS o
+    WHERE o.community_id = p_community_id
+      AND o.hash = ANY (p_nullifiers);
+    IF cardinality(p_nullifiers) > COALESCE(cardinality(v_found), 0) THEN
+        v_others := ARRAY(
+            SELECT n.nullifier FROM unnest(p_nullifiers) AS n (nullifier)
+            EXCEPT
+            SELECT f.hash FROM unnest(v_found) AS f (hash));
+        v_links := v_links || ARRAY(
+            SELECT json_build_array(h.hash, h.address, h.expires_at)
+            FROM registry_hashscorerlink AS h
+            WHERE h.community_id = p_community_id
+              AND h.hash = ANY (v_others));
+    END IF;
+    RETURN array_to_json(v_links)::text;
 END
 $function$
 """
@@ -737,63 +751,55 @@ class Function(NamedTuple):
 
     signature: str
     create: str
-    drop: str
+
+    @property
+    def drop(self) -> str:
+        return f"DROP FUNCTION IF EXISTS {self.signature}"
 
 
 FUNCTIONS = (
     Function(
         "scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
         CREATE_INSERT_EVENTS,
-        "DROP FUNCTION IF EXISTS scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
     ),
     Function(
         "scorer_fast_insert_verified_1(jsonb, timestamptz)",
         CREATE_INSERT_VERIFIED,
-        "DROP FUNCTION IF EXISTS scorer_fast_insert_verified_1(jsonb, timestamptz)",
+    ),
+    Function(
+        "scorer_fast_read_links_1(text, bigint, text[])",
+        CREATE_READ_LINKS,
     ),
     Function(
         "scorer_fast_read_points_1(text)",
         CREATE_READ_POINTS,
-        "DROP FUNCTION IF EXISTS scorer_fast_read_points_1(text)",
     ),
     Function(
         "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, boolean, jsonb, text[])",
         CREATE_READ_SCORING,
-        "DROP FUNCTION IF EXISTS "
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, boolean, jsonb, text[])",
     ),
     Function(
         "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
         "jsonb, jsonb, bigint[], timestamptz, timestamptz, boolean)",
         CREATE_UPDATE_SCORE,
-        "DROP FUNCTION IF EXISTS "
-        "scorer_fast_update_score_1(bigint, bigint, bigint, text, timestamptz, integer, timestamptz, "
-        "jsonb, jsonb, bigint[], timestamptz, timestamptz, boolean)",
     ),
     Function(
         "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
         "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
         "bigint[], timestamptz, timestamptz, jsonb, boolean)",
         CREATE_WRITE_SCORING,
-        "DROP FUNCTION IF EXISTS "
-        "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
-        "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
-        "bigint[], timestamptz, timestamptz, jsonb, boolean)",
     ),
     Function(
         "scorer_fast_read_stored_score_1(bigint, text, boolean)",
         CREATE_READ_STORED_SCORE,
-        "DROP FUNCTION IF EXISTS scorer_fast_read_stored_score_1(bigint, text, boolean)",
     ),
     Function(
         "scorer_fast_read_contributions_1(text)",
         CREATE_READ_CONTRIBUTIONS,
-        "DROP FUNCTION IF EXISTS scorer_fast_read_contributions_1(text)",
     ),
     Function(
         "scorer_fast_remember_1(jsonb, jsonb, timestamptz, boolean)",
         CREATE_REMEMBER,
-        "DROP FUNCTION IF EXISTS scorer_fast_remember_1(jsonb, jsonb, timestamptz, boolean)",
     ),
 )
 

@@ -107,8 +107,8 @@ def _json(text: str | None) -> Any:
 READ_ADDRESSES = """
 -- what scoring some addresses of a community needs; what the community says in the first row only;
 -- registry_passport pkey, ceramic_cache_ceramiccache (type, address, provider) where live,
--- registry_hashscorerlink (address) and (hash, community_id), registry_score (passport_id),
--- registry_stamp (passport_id), scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey
+-- registry_score (passport_id), registry_stamp (passport_id),
+-- scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey; links and points as sql/functions.py has them
 WITH community AS MATERIALIZED (
     SELECT c.id, c.human_points_program,
            COALESCE(w.weights, b.weights)::text AS weights,
@@ -145,15 +145,7 @@ SELECT p.id,
        live.ids::text,
        live.newest,
        COALESCE(kept.stamps, read.stamps),
-       array_to_json(own.links || CASE
-           WHEN cardinality(COALESCE(kept.nullifiers, read.nullifiers)) > COALESCE(cardinality(own.links), 0)
-           THEN ARRAY(
-               SELECT json_build_array(h.hash, h.address, h.expires_at)
-               FROM registry_hashscorerlink AS h
-               WHERE h.community_id = %(community_id)s
-                 AND h.hash = ANY (COALESCE(kept.nullifiers, read.nullifiers))
-                 AND (own.hashes IS NULL OR h.hash <> ALL (own.hashes)))
-       END)::text,
+       scorer_fast_read_links_1(p.address, %(community_id)s, COALESCE(kept.nullifiers, read.nullifiers)),
        CASE WHEN kept.passport_id IS NULL THEN read.stored_stamps ELSE kept.stored_stamps END,
        CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(p.address) END,
        CASE WHEN p.id = ANY (%(with_text)s::bigint[]) THEN (
@@ -245,17 +237,6 @@ CROSS JOIN LATERAL (
          WHERE kept.passport_id IS NULL
            AND r.passport_id = p.id)::text AS stored_stamps
 ) AS read
-CROSS JOIN LATERAL (
-    SELECT array_agg(o.hash) AS hashes, array_agg(json_build_array(o.hash, o.address, o.expires_at)) AS links
-    FROM (
-        SELECT h.hash, h.address, h.expires_at, h.community_id
-        FROM registry_hashscorerlink AS h
-        WHERE h.address = p.address
-        LIMIT 400
-    ) AS o
-    WHERE o.community_id = %(community_id)s
-      AND o.hash = ANY (COALESCE(kept.nullifiers, read.nullifiers))
-) AS own
 ORDER BY p.id
 """
 
