@@ -73,10 +73,9 @@ def steps() -> dict[str, Spent]:
     from bench.wsgi import application  # sets Django up
     from scorer_fast.operations import plan, scoring
     from scorer_fast.operations.score import v2_score
-    from scorer_fast.operations.verifier import VERIFIER
     from scorer_fast.sql.api_keys import get_api_key
     from scorer_fast.sql.communities import CommunityKey
-    from scorer_fast.sql.scoring import read_scoring
+    from scorer_fast.sql.scoring import NOTHING_POSTED
 
     turn = iter(range(10**9))
 
@@ -108,7 +107,9 @@ def steps() -> dict[str, Spent]:
         backend = cursor.fetchone()[0]
 
     def read(of: str) -> Any:
-        return read_scoring("default", CommunityKey(SCORER, key.account_id), of, verifier=VERIFIER, points=True)
+        settling = scoring.rules().of_settling()
+        community = CommunityKey(SCORER, key.account_id)
+        return scoring._read(of, community, settling=settling, with_text=False, listed=False, posted=NOTHING_POSTED)
 
     known = read(address(4000))
     read_step = spent(lambda: read(owner()), backend)

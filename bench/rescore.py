@@ -100,9 +100,10 @@ def measure(addresses: int) -> None:
             raise SystemExit(f"Rescored {ended}")
 
     def forget_readings() -> None:
-        from scorer_fast.models import KeptReading
+        from scorer_fast.models import KeptReading, SettledReading
 
         KeptReading.objects.all().delete()
+        SettledReading.objects.all().delete()
 
     def change_weights(weight: str) -> None:
         BinaryWeightedScorer.objects.update(weights={f"Provider{number:02}": weight for number in range(STAMPS)})

@@ -333,7 +333,7 @@ def look_at_schema(alias: str) -> Iterator[Finding]:
 
 
 def look_at_own_tables(alias: str) -> Iterator[Finding]:
-    """This app's migrations and database functions."""
+    """This app's migrations, database functions and triggers."""
     executor = MigrationExecutor(connections[alias])
     wanted = {key for key in executor.loader.graph.nodes if key[0] == "scorer_fast"}
     missing = sorted(name for _, name in wanted - set(executor.loader.applied_migrations))
@@ -345,15 +345,20 @@ def look_at_own_tables(alias: str) -> Iterator[Finding]:
             f"manage.py migrate scorer_fast --database {alias}",
         )
         return
-    absent = [each.signature for each in functions.FUNCTIONS if not functions.has_function(alias, each)]
-    for signature in absent:
+    what = [
+        f"the function {each.signature.partition('(')[0]}"
+        for each in functions.FUNCTIONS
+        if not functions.has_function(alias, each)
+    ]
+    what += [f"the trigger {each.name}" for each in functions.TRIGGERS if not functions.has_trigger(alias, each)]
+    for each in what:
         yield required(
             "W013",
             f"database {alias}",
-            f"the function {signature.partition('(')[0]} is missing",
-            f"manage.py migrate scorer_fast --database {alias} (it makes missing functions, and changes nothing else)",
+            f"{each} is missing",
+            f"manage.py migrate scorer_fast --database {alias} (it makes what is missing, and changes nothing else)",
         )
-    if not absent:
+    if not what:
         yield fine(f"database {alias}", "the migrations of scorer_fast are applied")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-from .credentials import Valid
+from typing import Any, NamedTuple, Protocol
 
 HUMAN_KEYS = "HKY"
 METAMASK = "MM2"
@@ -40,6 +38,17 @@ class PointsRow(NamedTuple):
     chain_id: int
 
 
+class Earning(Protocol):
+    """A stamp that counts, as far as it earns points."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def subject_provider(self) -> str: ...
+    @property
+    def last_nullifier(self) -> str: ...
+
+
 class PointsRead(NamedTuple):
     """What is known of an address's points: its awards, communities it qualified in, lists it is on."""
 
@@ -64,7 +73,7 @@ class Awards(NamedTuple):
 NO_AWARDS = Awards(False, ())
 
 
-def award(counting: Iterable[Valid], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
+def award(counting: Iterable[Earning], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
     """What a passing score earns now, on top of what ``read`` says the address already has."""
     # Of MM2 any row counts, for it is what the cap counts; of the others the very row that would be written.
     actions = {row.action for row in read.rows if row.action == METAMASK or row == _once(row.action)}

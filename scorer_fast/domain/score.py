@@ -37,20 +37,32 @@ class Score(NamedTuple):
         }
 
 
-def score_stamps(counting: Iterable[Valid], clashes: Iterable[Clash], weights: Weights, threshold: Decimal) -> Score:
-    """Weigh the counting stamps, in row order: the sum of floats depends on it in its last digits."""
+def shown(counting: Iterable[Valid]) -> list[tuple[str, str]]:
+    """Provider and expiry of each stamp that counts, as a score shows them."""
+    return [(stamp.provider, _iso(stamp.expires_at, stamp.expires_text)) for stamp in counting]
+
+
+def earliest_expiry(counting: Iterable[Valid]) -> datetime | None:
+    """The earliest expiry, the first of equal ones, in its credential's own offset; None without stamps."""
+    return min((stamp.expires_at for stamp in counting), default=None)
+
+
+def score_stamps(
+    counting: Iterable[tuple[str, str]],
+    expires_at: datetime | None,
+    clashes: Iterable[Clash],
+    weights: Weights,
+    threshold: Decimal,
+) -> Score:
+    """Weigh the counting stamps (:func:`shown`), in row order: a sum of floats depends on it in its last digits."""
     raw = Decimal(0)
-    expires_at: datetime | None = None
     stamp_scores: dict[str, float] = {}
     stamps: dict[str, dict[str, Any]] = {}
-    for stamp in counting:
-        provider, until = stamp.provider, stamp.expires_at
+    for provider, until in counting:
         exact, as_float, written = weights.weigh(provider)
         raw += exact
         stamp_scores[provider] = as_float
-        stamps[provider] = {"score": written, "dedup": False, "expiration_date": _iso(until, stamp.expires_text)}
-        if expires_at is None or until < expires_at:
-            expires_at = until
+        stamps[provider] = {"score": written, "dedup": False, "expiration_date": until}
     for clash in clashes:
         shown = stamps.setdefault(clash.stamp.subject_provider, {"score": NO_SCORE})
         shown["dedup"] = True

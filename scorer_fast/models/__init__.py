@@ -2,12 +2,13 @@
 
 from .experiment import GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
-from .kept import KeptReading
+from .kept import Generation, KeptReading, SettledReading
 from .rescore import RescoreBatch, RescoreFailure, RescoreRun
 from .verified import VerifiedCredential
 
 __all__ = [
     "FlagLog",
+    "Generation",
     "GuardVerdict",
     "HistogramBucket",
     "KeptReading",
@@ -19,6 +20,7 @@ __all__ = [
     "RescoreBatch",
     "RescoreFailure",
     "RescoreRun",
+    "SettledReading",
     "ShadowCount",
     "VerifiedCredential",
 ]

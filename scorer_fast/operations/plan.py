@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
+from .. import __version__
 from ..domain import credentials, dedup, points, score
 from ..domain.weights import Weights, weights_of
+from ..errors import Changed
 from ..sql.scoring import ScoringRow
 from ..sql.stamps import NewStamp
 
@@ -44,6 +47,16 @@ class Rules(NamedTuple):
     multi_nullifier: bool
     points_start: datetime
     metamask_enabled: bool
+
+    def of_settling(self) -> str:
+        """Those of them that a settled reading depends on, as text."""
+        return _of_settling(self.trusted_issuers, self.multi_nullifier)
+
+
+@lru_cache(maxsize=16)
+def _of_settling(trusted_issuers: frozenset[str], multi_nullifier: bool) -> str:
+    # With the version: what another release made of the same rows is not taken over.
+    return orjson.dumps([__version__, multi_nullifier, sorted(trusted_issuers)]).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +119,28 @@ def decide(
 ) -> Plan:
     """Score an address on the rows read and the stamps found valid; pure.
 
+    What is settled is not worked out again; Changed where it does not hold any longer and nothing else was read.
     ``weights``: those of the row where they were read already, for many addresses.
     """
-    found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
+    settled = row.settled
+    if settled is not None and not settled.holds_at(now):
+        settled = None
+    if row.is_in_full:
+        found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
+    elif settled is not None:
+        found = dedup.NOTHING_TO_DO
+    else:
+        raise Changed
     if weights is None:
         weights = weights_of(row.weights, row.overrides)
-    scored = score.score_stamps(found.counting, found.clashes, weights, Decimal(row.threshold))
+    counting: Sequence[tuple[str, str]]
+    earning: Sequence[points.Earning]
+    if settled is not None:
+        counting, earning, expires_at = settled.counting, settled.marks or (), settled.expires_at
+    else:
+        counting, earning = score.shown(found.counting), found.counting
+        expires_at = score.earliest_expiry(found.counting)
+    scored = score.score_stamps(counting, expires_at, found.clashes, weights, Decimal(row.threshold))
     wanted = {stamp.key for stamp in found.counting}
     kept: set[int] = set()
     gone: list[int] = []
@@ -124,7 +153,7 @@ def decide(
     if known is not None:
         if scored.passing and now >= rules.points_start:
             awards = points.award(
-                found.counting, known, community_id=row.community_id, metamask_enabled=rules.metamask_enabled
+                earning, known, community_id=row.community_id, metamask_enabled=rules.metamask_enabled
             )
         known = points.after(known, awards, row.community_id)
     return Plan(

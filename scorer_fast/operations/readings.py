@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 
 from ..conf import conf
-from ..sql.kept import Reading
+from ..domain.credentials import effective_nullifiers
+from ..domain.settled import settle
+from ..sql.kept import Reading, SettledReading, settled_reading, token_of
 from ..sql.scoring import Written
-from .plan import Plan
+from .plan import Plan, Rules
 from .verifier import VERIFIER
 
 
@@ -40,14 +42,11 @@ def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -
     new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
     stamps: list[tuple[Any, ...]] = []
     nullifiers: set[str] = set()
-    digests: list[str] = []
     for stamp in row.stamps:
         key, version = new.get(stamp.key, (stamp.key, stamp.version))
         if version is None:  # posted, and not stored
             continue
         remembered = stamp.remembered or stamp.digest in verified
-        if remembered:
-            digests.append(stamp.digest)
         text = None if remembered else stamp.text
         stamps.append(tuple(stamp._replace(key=key, version=version, remembered=remembered, text=text)))
         listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
@@ -69,10 +68,59 @@ def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -
             [version for _, version, _ in equals],
             orjson.dumps(equals).decode(),
             sorted(nullifiers),
-            sorted(set(digests)),
+            row.generation,
         )
     except TypeError:  # a number beyond 64 bits in one of them
         return None
+
+
+def settled_of(
+    plan: Plan,
+    written: Written | None,
+    verified: Collection[str],
+    *,
+    rules: Rules,
+    reading: Reading | None,
+    is_whole: bool,
+) -> SettledReading | None:
+    """What ``plan`` came to, to be kept where the next scoring will have nothing but its score to write; else None.
+
+    ``reading``: what :func:`reading_of` made of the same. ``is_whole``: whether every stamp could be read, and every
+    signature was good.
+    """
+    row, counting = plan.row, plan.dedup.counting
+    if (
+        conf.keep_readings_days <= 0
+        or not (is_whole and row.is_in_full)
+        or plan.dedup.clashes
+        or not all(stamp.remembered or stamp.digest in verified for stamp in counting)
+    ):
+        return None
+    if written is None:
+        passport_id, token = row.passport_id, row.token if _is_as_it_should_be(plan) else None
+    else:
+        passport_id, token = written.passport_id, _token_of(plan, written, rules, reading)
+    if passport_id is None or token is None:
+        return None
+    settled = settle(row.stamps, counting, now=plan.now, with_marks=row.points is not None)
+    return settled_reading(passport_id, token, row.generation, settled)
+
+
+def _is_as_it_should_be(plan: Plan) -> bool:
+    return not (
+        plan.change or plan.dedup.new_links or plan.dedup.changed_links or plan.new_stamp_keys or plan.gone_stamp_ids
+    )
+
+
+def _token_of(plan: Plan, written: Written, rules: Rules, reading: Reading | None) -> str | None:
+    """The token of what was written; None where not every link that matters was: others may have changed since."""
+    if reading is None or written.links is None:
+        return None
+    held = {link.hash for link in plan.dedup.new_links} | {link.hash for link in plan.dedup.changed_links}
+    for stamp in plan.dedup.counting:
+        if not held.issuperset(effective_nullifiers(stamp.nullifiers, multi=rules.multi_nullifier)):
+            return None
+    return token_of(VERIFIER + rules.of_settling(), reading.live_versions, reading.stored_versions, written.links)
 
 
 def id_of(version: str) -> int:

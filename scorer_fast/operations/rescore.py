@@ -31,13 +31,14 @@ from ..sql import rescore as sql
 from ..sql import rescore_runs as runs
 from ..sql.communities import BIGINT, CommunityKey
 from ..sql.connection import is_contention, is_lost
+from ..sql.kept import Reading, SettledReading
 from ..sql.rescore import AddressRow, AwardWrite, CommunityRow, MovedLink, ScoreOfPassport, StoredEvidence
 from ..sql.rescore_runs import BatchRow, FailureRow, RunRow
 from ..sql.scoring import ScoringRow, Seen
 from ..telemetry import count
 from . import signatures
 from .plan import Plan, Rules, decide
-from .readings import reading_of
+from .readings import reading_of, settled_of
 from .scoring import log_unreadable, rules, score_address
 from .verifier import VERIFIER
 
@@ -204,6 +205,7 @@ class Outcome:
     left: list[int] = field(default_factory=list)
     checked: signatures.Checked = signatures.NOTHING_CHECKED
     plans: list[Plan] = field(default_factory=list)
+    whole: frozenset[int | None] = frozenset()  # passports all of whose stamps could be read, with good signatures
 
     def step(self) -> Step:
         return Step(self.scored, self.unchanged, len(self.failures))
@@ -241,12 +243,26 @@ class Worker:
                 failure.error,
                 extra={"address": failure.address, "scorer_id": self.run.community_id},
             )
-        verified = {stamp.digest for stamp in outcome.checked.new}
-        readings = [reading for plan in outcome.plans if (reading := reading_of(plan, None, verified)) is not None]
-        signatures.keep(outcome.checked, datetime.now(UTC), readings)
+        self._keep(outcome)
         if not outcome.step().done:
             _pause()
         return outcome.step()
+
+    def _keep(self, outcome: Outcome) -> None:
+        verified = {stamp.digest for stamp in outcome.checked.new}
+        readings: list[Reading] = []
+        settled: list[SettledReading] = []
+        the_rules = rules()
+        for plan in outcome.plans:
+            if plan.row.is_in_full:
+                reading = reading_of(plan, None, verified)
+                if reading is not None:
+                    readings.append(reading)
+                is_whole = plan.row.passport_id in outcome.whole
+                one = settled_of(plan, None, verified, rules=the_rules, reading=reading, is_whole=is_whole)
+                if one is not None:
+                    settled.append(one)
+        signatures.keep(outcome.checked, datetime.now(UTC), readings, settled)
 
     def _together(self, batch: BatchRow) -> Outcome:
         """All of the batch in one write; what must be scored alone is left."""
@@ -273,19 +289,21 @@ class Worker:
 
     def _score_batch(self, batch: BatchRow) -> Outcome:
         sampled = [passport_id for passport_id in batch.passport_ids if signatures.is_sampled()]
+        now = datetime.now(UTC)
+        the_rules = rules()
         community, rows = sql.read_addresses(
             self.alias,
             self.run.community_id,
             batch.passport_ids,
             verifier=VERIFIER,
+            rules=the_rules.of_settling(),
+            now=now,
             points=conf.human_points_enabled,
             with_text=sampled,
             with_stored=self.run.only_changed,
         )
         if community is None:
             return Outcome(unchanged=len(batch.passport_ids))  # they are gone
-        now = datetime.now(UTC)
-        the_rules = rules()
         members, failures = read_members(rows, community, rules=the_rules, now=now)
         checked = _check_signatures(members, frozenset(sampled))
         left: set[int] = set()
@@ -310,6 +328,7 @@ class Worker:
                 left=sorted(left),
                 checked=checked,
                 plans=[*decided.plans, *decided.unchanged],
+                whole=frozenset(member.passport_id for member in members if member.is_whole),
             )
         raise Changed
 
@@ -372,7 +391,13 @@ class Member:
     stored: StoredEvidence | None
     metamask_awards: int
     candidates: tuple[Valid, ...]
+    is_readable: bool
     signed: tuple[Valid, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every stamp could be read, and every signature is good."""
+        return self.is_readable and len(self.signed) == len(self.candidates)
 
 
 def read_members(
@@ -399,6 +424,7 @@ def read_members(
                 row.stored_evidence(),
                 row.metamask_awards(),
                 reading.candidates,
+                not reading.unreadable,
             )
         except Exception as error:
             failures.append(FailureRow(row.passport_id, row.address, _said(error)))

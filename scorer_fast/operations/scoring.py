@@ -88,20 +88,28 @@ def score_address(
         reverify = signatures.is_sampled()
         try:
             with nullcontext() if community_id is None else queued(conf.database, address, community_id):
-                row = _read(address, community, with_text=reverify, listed=with_stamps, posted=posted)
+                may_settle = not (reverify or change or posted.replaced)
+                row = _read(
+                    address,
+                    community,
+                    settling=the_rules.of_settling() if may_settle else None,
+                    with_text=reverify,
+                    listed=with_stamps,
+                    posted=posted,
+                )
                 if row is None:
                     raise Refused(missing)
                 if require is not None:
                     require(row)
                 context.reads_are_taken()
                 community_id = row.community_id
-                plan, checked = _decide(row, address, change, the_rules, reverify=reverify, question=question)
+                plan, found = _decide(row, address, change, the_rules, reverify=reverify, question=question)
                 written = None
                 try:
                     if unless is None or not unless(plan):
-                        written = _write(plan, checked)
+                        written = _write(plan, found.checked)
                 finally:
-                    _keep(plan, checked, written)
+                    _keep(plan, found, written, the_rules)
             return Scored(plan, () if written is None else written.ids)
         except Changed:
             count("writes.retried")
@@ -121,7 +129,9 @@ def require_community(community: CommunityKey, missing: Problem) -> None:
         raise Refused(missing)
 
 
-def _read(address: str, community: CommunityKey, *, with_text: bool, listed: bool, posted: Posted) -> ScoringRow | None:
+def _read(
+    address: str, community: CommunityKey, *, settling: str | None, with_text: bool, listed: bool, posted: Posted
+) -> ScoringRow | None:
     with step("read"):
         return context.read(
             lambda: read_scoring(
@@ -129,6 +139,10 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, listed: boo
                 community,
                 address,
                 verifier=VERIFIER,
+                rules=settling,
+                now=context.now(),
+                # A rehearsal compares every row that the host writes.
+                in_full=not context.is_live(),
                 points=conf.human_points_enabled,
                 with_text=with_text,
                 listed=listed,
@@ -137,9 +151,16 @@ def _read(address: str, community: CommunityKey, *, with_text: bool, listed: boo
         )
 
 
+class Found(NamedTuple):
+    """What became of the stamps that were read: their signatures, and whether every one could be read and is good."""
+
+    checked: signatures.Checked
+    is_whole: bool
+
+
 def _decide(
     row: ScoringRow, address: str, change: Change, the_rules: Rules, *, reverify: bool, question: ahead.Ahead | None
-) -> tuple[Plan, signatures.Checked]:
+) -> tuple[Plan, Found]:
     now = context.now()
     reading = credentials.read_stamps(
         row.stamps,
@@ -149,6 +170,8 @@ def _decide(
         multi=the_rules.multi_nullifier,
     )
     log_unreadable(reading.unreadable)
+    if row.settled is not None and not row.is_in_full:
+        count("signatures.remembered", len(row.settled.counting))
     with step("verify"):
         checked = signatures.check(reading.candidates, reverify=reverify, ahead=question)
     with step("decide"):
@@ -156,11 +179,11 @@ def _decide(
     note(
         address=address,
         scorer_id=row.community_id,
-        stamp_count=len(row.stamps),
-        valid_count=len(checked.good),
+        stamp_count=row.stamp_count,
+        valid_count=len(checked.good) if row.settled is None else len(row.settled.counting),
         deduped_count=len(plan.dedup.clashes),
     )
-    return plan, checked
+    return plan, Found(checked, not reading.unreadable and len(checked.good) == len(reading.candidates))
 
 
 def rules() -> Rules:
@@ -178,16 +201,28 @@ def _write(plan: Plan, checked: signatures.Checked) -> Written | None:
         return write(conf.database, plan, checked.new, with_versions=with_versions)
 
 
-def _keep(plan: Plan, checked: signatures.Checked, written: Written | None) -> None:
+def _keep(plan: Plan, found: Found, written: Written | None, the_rules: Rules) -> None:
     """Remember what this request found out, for the next one."""
     if not context.is_live():
         return
-    reading = None
-    if not signatures.in_transaction(conf.database):
-        reading = readings.reading_of(plan, written, {stamp.digest for stamp in checked.new})
+    checked = found.checked
+    verified = {stamp.digest for stamp in checked.new}
     if written is not None and written.not_remembered is not None:
         signatures.log_not_remembered("DatabaseError", written.not_remembered)
-    signatures.keep(checked, plan.now, [] if reading is None else [reading], are_written=written is not None)
+        verified = set()
+    reading = settled = None
+    if not signatures.in_transaction(conf.database):
+        reading = readings.reading_of(plan, written, verified)
+        settled = readings.settled_of(
+            plan, written, verified, rules=the_rules, reading=reading, is_whole=found.is_whole
+        )
+    signatures.keep(
+        checked,
+        plan.now,
+        [] if reading is None else [reading],
+        [] if settled is None else [settled],
+        are_written=written is not None,
+    )
 
 
 def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:

@@ -17,7 +17,7 @@ from ..conf import conf
 from ..domain.credentials import Valid
 from ..sql import verified as sql
 from ..sql.connection import sqlstate
-from ..sql.kept import Reading, Signature, delete_kept, remember
+from ..sql.kept import Reading, SettledReading, Signature, delete_kept, delete_settled, remember
 from ..telemetry import count
 from . import context, verifier
 from .ahead import Ahead, meet
@@ -71,7 +71,14 @@ def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = 
     )
 
 
-def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = (), *, are_written: bool = False) -> None:
+def keep(
+    checked: Checked,
+    now: datetime,
+    readings: Sequence[Reading] = (),
+    settled: Sequence[SettledReading] = (),
+    *,
+    are_written: bool = False,
+) -> None:
     """Remember what is news, readings included, and forget what is no longer so; outside the scoring transaction.
 
     That it fails costs the next request another verification or a longer read, nothing else.
@@ -84,8 +91,8 @@ def keep(checked: Checked, now: datetime, readings: Sequence[Reading] = (), *, a
     try:
         with nullcontext() if alone else transaction.atomic(using=alias):
             news = [] if are_written else [Signature(stamp.digest, stamp.expires_at) for stamp in checked.new]
-            if news or readings:
-                remember(alias, news, readings, now, awaited=not alone)
+            if news or readings or settled:
+                remember(alias, news, readings, settled, now, awaited=not alone)
             if checked.new or readings:
                 _prune(alias, now)
             _forget(checked.no_longer)
@@ -122,6 +129,7 @@ def _prune(alias: str, now: datetime) -> None:
         sql.delete_expired(alias, now - timedelta(hours=1))
         if days := conf.keep_readings_days:
             delete_kept(alias, now - timedelta(days=days))
+            delete_settled(alias, now - timedelta(days=days))
 
 
 def in_transaction(alias: str) -> bool:

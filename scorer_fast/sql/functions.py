@@ -20,17 +20,20 @@ from .connection import fetch_value, run
 CREATE_READ_SCORING = """
 -- everything that scoring one address for one community needs; account_community pkey and (external_scorer_id),
 -- registry_passport (address, community_id), ceramic_cache_ceramiccache (type, address, provider) where live,
--- registry_stamp (passport_id), registry_humanpoints (address)
+-- registry_stamp (passport_id), registry_humanpoints (address), scorer_fast_settledreading pkey,
+-- scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey
 CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
-    IN p_verifier text, IN p_points boolean, IN p_with_text boolean, IN p_listed boolean,
+    IN p_verifier text, IN p_rules text, IN p_now timestamptz, IN p_in_full boolean,
+    IN p_points boolean, IN p_with_text boolean, IN p_listed boolean,
     IN p_posted jsonb, IN p_replaced text[],
     OUT community_id bigint, OUT weights text, OUT threshold numeric,
     OUT passport_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
     OUT live_ids bigint[], OUT newest_update timestamptz, OUT is_replacing boolean,
     OUT links text, OUT overrides text, OUT points text,
     OUT stamps text, OUT compared_stamps text, OUT kept_ids bigint[], OUT kept_stamps text, OUT stored_stamps text,
-    OUT is_kept boolean, OUT texts text, OUT listed text
+    OUT is_kept boolean, OUT texts text, OUT listed text,
+    OUT generation text, OUT settled text, OUT token text
 )
 LANGUAGE plpgsql
 STABLE
@@ -43,6 +46,9 @@ DECLARE
     v_program boolean;
     v_passport bigint;
     v_customization bigint;
+    v_generation uuid;
+    v_token bytea;
+    v_settled text;
     v_kept_live text[];
     v_kept_copies text[];
     v_kept_stored text;
@@ -76,14 +82,6 @@ BEGIN
     LEFT JOIN account_customization AS z ON z.scorer_id = v_community;
     passport_id := v_passport;
 
-    SELECT k.live_versions, k.stored_versions, k.stored_stamps, k.stamps, k.nullifiers
-    INTO v_kept_live, v_kept_copies, v_kept_stored, kept_stamps, v_nullifiers
-    FROM scorer_fast_keptreading AS k
-    WHERE k.passport_id = v_passport
-      AND k.verifier = p_verifier
-      AND cardinality(k.digests) = (
-          SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests));
-
     SELECT COALESCE(array_agg(l.id ORDER BY l.id) FILTER (WHERE l.is_left), '{}'),
            max(l.updated_at) FILTER (WHERE l.is_left),
            COALESCE(bool_or(l.is_replaced), FALSE),
@@ -103,92 +101,128 @@ BEGIN
     INTO v_copies
     FROM registry_stamp AS r
     WHERE r.passport_id = v_passport;
+    v_generation := scorer_fast_generation_1();
+    generation := v_generation;
 
-    IF v_live = v_kept_live AND v_copies = v_kept_copies THEN
-        kept_ids := live_ids;
-        stored_stamps := v_kept_stored;
+    IF p_rules IS NOT NULL THEN
+        SELECT t.token, t.reading
+        INTO v_token, v_settled
+        FROM scorer_fast_settledreading AS t
+        WHERE t.passport_id = v_passport
+          AND t.generation = v_generation
+          AND t.valid_from <= p_now
+          AND t.valid_until > p_now
+          AND (t.has_marks OR NOT p_points OR NOT v_program);
+        IF v_token IS NOT NULL THEN
+            IF v_token = scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies) THEN
+                settled := v_settled;
+            END IF;
+        END IF;
+    END IF;
+
+    IF settled IS NOT NULL AND NOT p_in_full THEN
+        kept_ids := '{}';
+        is_kept := TRUE;
     ELSE
-        kept_ids := ARRAY(
-            SELECT split_part(n.version, ',', 1)::bigint FROM unnest(v_live) AS n (version)
-            WHERE n.version = ANY (v_kept_live));
-        -- Two rows are known to be equal while both are as they were kept.
-        SELECT json_agg(e.pair) FILTER (WHERE e.pair IS NOT NULL),
-               array_agg(split_part(n.version, ',', 1)::bigint) FILTER (WHERE e.pair IS NULL)
-        INTO stored_stamps, v_unknown
-        FROM unnest(v_copies) AS n (version)
-        LEFT JOIN json_array_elements(v_kept_stored::json) AS e (pair)
-          ON e.pair ->> 1 = n.version
-         AND (e.pair ->> 2)::bigint = ANY (kept_ids);
-    END IF;
-    is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
+        SELECT k.live_versions, k.stored_versions, k.stored_stamps, k.stamps, k.nullifiers
+        INTO v_kept_live, v_kept_copies, v_kept_stored, kept_stamps, v_nullifiers
+        FROM scorer_fast_keptreading AS k
+        WHERE k.passport_id = v_passport
+          AND k.verifier = p_verifier
+          AND k.generation = v_generation;
+        IF v_live = v_kept_live AND v_copies = v_kept_copies THEN
+            kept_ids := live_ids;
+            stored_stamps := v_kept_stored;
+        ELSE
+            kept_ids := ARRAY(
+                SELECT split_part(n.version, ',', 1)::bigint FROM unnest(v_live) AS n (version)
+                WHERE n.version = ANY (v_kept_live));
+            -- Two rows are known to be equal while both are as they were kept.
+            SELECT json_agg(e.pair) FILTER (WHERE e.pair IS NOT NULL),
+                   array_agg(split_part(n.version, ',', 1)::bigint) FILTER (WHERE e.pair IS NULL)
+            INTO stored_stamps, v_unknown
+            FROM unnest(v_copies) AS n (version)
+            LEFT JOIN json_array_elements(v_kept_stored::json) AS e (pair)
+              ON e.pair ->> 1 = n.version
+             AND (e.pair ->> 2)::bigint = ANY (kept_ids);
+        END IF;
+        is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
 
-    -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
-    IF NOT is_kept THEN
-        WITH worded AS MATERIALIZED (
-            SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
-            FROM (
-                SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
-                       c.stamp #> '{}' AS stamp
-                FROM ceramic_cache_ceramiccache AS c
-                WHERE c.id = ANY (live_ids)
-                  AND c.id <> ALL (kept_ids)
-                OFFSET 0
-            ) AS s
-            UNION ALL
-            SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
-            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-        ),
-        judged AS MATERIALIZED (
-            SELECT w.key, w.provider, w.version, w.stamp, w.body,
-                   w.stamp -> 'credentialSubject' AS subject,
-                   sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
-            FROM worded AS w
-        ),
-        named AS (
-            SELECT j.subject ->> 'hash' AS nullifier
-            FROM judged AS j
-            UNION ALL
-            SELECT n.nullifier
-            FROM judged AS j
-            CROSS JOIN LATERAL jsonb_array_elements_text(
-                CASE jsonb_typeof(j.subject -> 'nullifiers')
-                    WHEN 'array' THEN j.subject -> 'nullifiers'
-                    ELSE '[]'::jsonb
-                END
-            ) AS n (nullifier)
-        )
-        SELECT (SELECT json_agg(json_build_array(
-                           j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                           CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
-                           j.stamp -> 'issuer', j.stamp -> 'expirationDate',
-                           j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers'))
+        -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
+        IF NOT is_kept THEN
+            WITH worded AS MATERIALIZED (
+                SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
+                FROM (
+                    SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+                           c.stamp #> '{}' AS stamp
+                    FROM ceramic_cache_ceramiccache AS c
+                    WHERE c.id = ANY (live_ids)
+                      AND c.id <> ALL (kept_ids)
+                    OFFSET 0
+                ) AS s
+                UNION ALL
+                SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
+                FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+            ),
+            judged AS MATERIALIZED (
+                SELECT w.key, w.provider, w.version, w.stamp, w.body,
+                       w.stamp -> 'credentialSubject' AS subject,
+                       sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
+                FROM worded AS w
+            ),
+            named AS (
+                SELECT j.subject ->> 'hash' AS nullifier
                 FROM judged AS j
-                LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
-               v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
-        INTO stamps, v_nullifiers;
-    END IF;
+                UNION ALL
+                SELECT n.nullifier
+                FROM judged AS j
+                CROSS JOIN LATERAL jsonb_array_elements_text(
+                    CASE jsonb_typeof(j.subject -> 'nullifiers')
+                        WHEN 'array' THEN j.subject -> 'nullifiers'
+                        ELSE '[]'::jsonb
+                    END
+                ) AS n (nullifier)
+            )
+            SELECT (SELECT json_agg(json_build_array(
+                               j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                               CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
+                               j.stamp -> 'issuer', j.stamp -> 'expirationDate',
+                               j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash',
+                               j.subject -> 'nullifiers'))
+                    FROM judged AS j
+                    LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
+                   v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
+            INTO stamps, v_nullifiers;
+        END IF;
 
-    -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
-    IF v_unknown IS NOT NULL THEN
-        SELECT json_agg(json_build_array(r.id, concat_ws(',', r.id, r.xmin, r.ctid), COALESCE(p.key, c.id)))
-        INTO compared_stamps
-        FROM registry_stamp AS r
-        LEFT JOIN (
-            SELECT l.id, l.provider, l.stamp
-            FROM ceramic_cache_ceramiccache AS l
-            WHERE l.id = ANY (live_ids)
-            OFFSET 0
-        ) AS c
-          ON c.provider = r.provider
-         AND (ROW(c.stamp)::record *= ROW(r.credential)::record OR c.stamp = r.credential)
-        LEFT JOIN (
-            SELECT -e.position AS key, e.entry ->> 'provider' AS provider, e.entry -> 'stamp' AS stamp
-            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-            OFFSET 0
-        ) AS p
-          ON p.provider = r.provider
-         AND p.stamp = r.credential
-        WHERE r.id = ANY (v_unknown);
+        -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
+        IF v_unknown IS NOT NULL THEN
+            SELECT json_agg(json_build_array(r.id, concat_ws(',', r.id, r.xmin, r.ctid), COALESCE(p.key, c.id)))
+            INTO compared_stamps
+            FROM registry_stamp AS r
+            LEFT JOIN (
+                SELECT l.id, l.provider, l.stamp
+                FROM ceramic_cache_ceramiccache AS l
+                WHERE l.id = ANY (live_ids)
+                OFFSET 0
+            ) AS c
+              ON c.provider = r.provider
+             AND (ROW(c.stamp)::record *= ROW(r.credential)::record OR c.stamp = r.credential)
+            LEFT JOIN (
+                SELECT -e.position AS key, e.entry ->> 'provider' AS provider, e.entry -> 'stamp' AS stamp
+                FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+                OFFSET 0
+            ) AS p
+              ON p.provider = r.provider
+             AND p.stamp = r.credential
+            WHERE r.id = ANY (v_unknown);
+        END IF;
+
+        links := scorer_fast_read_links_1(p_address, v_community, v_nullifiers);
+        IF p_rules IS NOT NULL THEN
+            token := encode(
+                scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies), 'hex');
+        END IF;
     END IF;
 
     IF p_with_text THEN
@@ -204,8 +238,6 @@ BEGIN
         FROM ceramic_cache_ceramiccache AS c
         WHERE c.id = ANY (live_ids);
     END IF;
-
-    links := scorer_fast_read_links_1(p_address, v_community, v_nullifiers);
 
     IF v_customization IS NOT NULL THEN
         SELECT json_agg(json_build_array(o.name, o.weight::text) ORDER BY o.kind, o.id)
@@ -226,6 +258,92 @@ BEGIN
     IF p_points AND v_program THEN
         points := scorer_fast_read_points_1(p_address);
     END IF;
+END
+$function$
+"""
+
+CREATE_GENERATION = """
+-- which generation of remembered signatures it is: another one since each time one was forgotten that still mattered
+CREATE OR REPLACE FUNCTION scorer_fast_generation_1()
+RETURNS uuid
+LANGUAGE plpgsql
+STABLE
+AS $function$
+BEGIN
+    RETURN COALESCE((SELECT g.value FROM scorer_fast_generation AS g), '00000000-0000-0000-0000-000000000000');
+END
+$function$
+"""
+
+# Those of expired credentials are forgotten all the time, and matter to nobody.
+CREATE_FORGOTTEN = """
+-- begins another generation when a signature is forgotten, by whomever
+CREATE OR REPLACE FUNCTION scorer_fast_forgotten_1()
+RETURNS trigger
+LANGUAGE plpgsql
+VOLATILE
+AS $function$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF NOT EXISTS (SELECT FROM forgotten AS f WHERE f.expires_at > now()) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    INSERT INTO scorer_fast_generation (id, value)
+    VALUES (1, gen_random_uuid())
+    ON CONFLICT (id) DO UPDATE SET value = EXCLUDED.value;
+    RETURN NULL;
+END
+$function$
+"""
+
+CREATE_LINK_VERSIONS = """
+-- which versions of which links an address has in a community, NULL where there may be more; see CREATE_READ_LINKS;
+-- registry_hashscorerlink (address)
+CREATE OR REPLACE FUNCTION scorer_fast_link_versions_1(p_address text, p_community_id bigint)
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+    v_count bigint;
+    v_versions text;
+BEGIN
+    SELECT count(*), string_agg(concat_ws(',', o.id, o.xmin, o.ctid), ' ' ORDER BY o.id)
+                     FILTER (WHERE o.community_id = p_community_id)
+    INTO v_count, v_versions
+    FROM (
+        SELECT h.id, h.xmin, h.ctid, h.community_id
+        FROM registry_hashscorerlink AS h
+        WHERE h.address = p_address
+        LIMIT 400
+    ) AS o;
+    IF v_count < 400 THEN
+        RETURN COALESCE(v_versions, '');
+    END IF;
+    RETURN NULL;
+END
+$function$
+"""
+
+# All that decides how an address's stamps are deduplicated and copied, down to the versions of its rows: where the
+# token is as it was, the outcome is. What sql/kept.py makes of the same texts is the same.
+CREATE_TOKEN = """
+-- a digest of rules, and of the versions of an address's stamps, copies and links in a community
+CREATE OR REPLACE FUNCTION scorer_fast_token_1(
+    p_address text, p_community_id bigint, p_rules text, p_live text[], p_copies text[]
+)
+RETURNS bytea
+LANGUAGE plpgsql
+STABLE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+BEGIN
+    RETURN sha256(convert_to(
+        p_rules || E'\n' || array_to_string(p_live, ' ') || E'\n' || array_to_string(p_copies, ' ') || E'\n'
+        || scorer_fast_link_versions_1(p_address, p_community_id),
+        'UTF8'));
 END
 $function$
 """
@@ -684,9 +802,10 @@ BEGIN
         END;
     END IF;
     IF NOT p_with_versions THEN
-        RETURN json_build_array(v_passport, v_new, '[]'::json, '[]'::json, v_state);
+        RETURN json_build_array(v_passport, v_new, '[]'::json, '[]'::json, v_state, NULL);
     END IF;
-    -- Until the transaction ends nobody else can write these rows, so the versions are those of what was written.
+    -- Until the transaction ends nobody else can write these rows, so the versions are those of what was written. That
+    -- is so of those links only that were written here.
     RETURN json_build_array(
         v_passport,
         v_new,
@@ -698,7 +817,8 @@ BEGIN
          FROM registry_stamp AS s
          JOIN ceramic_cache_ceramiccache AS c ON c.id = ANY (v_counting) AND c.provider = s.provider
          WHERE s.id = ANY (v_copies)),
-        v_state);
+        v_state,
+        scorer_fast_link_versions_1(p_address, p_community_id));
 END
 $function$
 """
@@ -706,9 +826,9 @@ $function$
 # Not awaited: a crash of the database may lose the last of it, and the next request verifies and reads again.
 CREATE_REMEMBER = """
 -- remembers good signatures until their credential expires, and readings in place of older ones;
--- scorer_fast_verifiedcredential pkey, scorer_fast_keptreading pkey
+-- scorer_fast_verifiedcredential pkey, scorer_fast_keptreading pkey, scorer_fast_settledreading pkey
 CREATE OR REPLACE FUNCTION scorer_fast_remember_1(
-    p_verified jsonb, p_readings jsonb, p_now timestamptz, p_awaited boolean
+    p_verified jsonb, p_readings jsonb, p_settled jsonb, p_now timestamptz, p_awaited boolean
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -724,12 +844,13 @@ BEGIN
     END IF;
     IF p_readings <> '[]' THEN
         INSERT INTO scorer_fast_keptreading (
-            passport_id, verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, digests, kept_at)
+            passport_id, verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, generation,
+            kept_at)
         SELECT n.passport_id, n.verifier, n.live_versions, n.stamps, n.stored_versions, n.stored_stamps, n.nullifiers,
-               ARRAY(SELECT decode(d.digest, 'hex') FROM unnest(n.digests) AS d (digest)), p_now
+               n.generation, p_now
         FROM jsonb_to_recordset(p_readings) AS n (
             passport_id bigint, verifier text, live_versions text[], stamps text, stored_versions text[],
-            stored_stamps text, nullifiers text[], digests text[])
+            stored_stamps text, nullifiers text[], generation uuid)
         ORDER BY n.passport_id
         ON CONFLICT (passport_id) DO UPDATE
         SET verifier = EXCLUDED.verifier,
@@ -738,7 +859,25 @@ BEGIN
             stored_versions = EXCLUDED.stored_versions,
             stored_stamps = EXCLUDED.stored_stamps,
             nullifiers = EXCLUDED.nullifiers,
-            digests = EXCLUDED.digests,
+            generation = EXCLUDED.generation,
+            kept_at = EXCLUDED.kept_at;
+    END IF;
+    IF p_settled <> '[]' THEN
+        INSERT INTO scorer_fast_settledreading (
+            passport_id, token, generation, valid_from, valid_until, has_marks, reading, kept_at)
+        SELECT n.passport_id, decode(n.token, 'hex'), n.generation, n.valid_from, n.valid_until, n.has_marks,
+               n.reading, p_now
+        FROM jsonb_to_recordset(p_settled) AS n (
+            passport_id bigint, token text, generation uuid, valid_from timestamptz, valid_until timestamptz,
+            has_marks boolean, reading text)
+        ORDER BY n.passport_id
+        ON CONFLICT (passport_id) DO UPDATE
+        SET token = EXCLUDED.token,
+            generation = EXCLUDED.generation,
+            valid_from = EXCLUDED.valid_from,
+            valid_until = EXCLUDED.valid_until,
+            has_marks = EXCLUDED.has_marks,
+            reading = EXCLUDED.reading,
             kept_at = EXCLUDED.kept_at;
     END IF;
 END
@@ -759,6 +898,22 @@ class Function(NamedTuple):
 
 FUNCTIONS = (
     Function(
+        "scorer_fast_generation_1()",
+        CREATE_GENERATION,
+    ),
+    Function(
+        "scorer_fast_forgotten_1()",
+        CREATE_FORGOTTEN,
+    ),
+    Function(
+        "scorer_fast_link_versions_1(text, bigint)",
+        CREATE_LINK_VERSIONS,
+    ),
+    Function(
+        "scorer_fast_token_1(text, bigint, text, text[], text[])",
+        CREATE_TOKEN,
+    ),
+    Function(
         "scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
         CREATE_INSERT_EVENTS,
     ),
@@ -775,7 +930,8 @@ FUNCTIONS = (
         CREATE_READ_POINTS,
     ),
     Function(
-        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, boolean, boolean, boolean, jsonb, text[])",
+        "scorer_fast_read_scoring_1(bigint, text, bigint, text, text, text, timestamptz, boolean, "
+        "boolean, boolean, boolean, jsonb, text[])",
         CREATE_READ_SCORING,
     ),
     Function(
@@ -798,9 +954,42 @@ FUNCTIONS = (
         CREATE_READ_CONTRIBUTIONS,
     ),
     Function(
-        "scorer_fast_remember_1(jsonb, jsonb, timestamptz, boolean)",
+        "scorer_fast_remember_1(jsonb, jsonb, jsonb, timestamptz, boolean)",
         CREATE_REMEMBER,
     ),
+)
+
+CREATE_FORGOTTEN_TRIGGER = """
+-- begins another generation when signatures are deleted; see scorer_fast_forgotten
+CREATE TRIGGER scorer_fast_forgotten
+AFTER DELETE ON scorer_fast_verifiedcredential
+REFERENCING OLD TABLE AS forgotten
+FOR EACH STATEMENT EXECUTE FUNCTION scorer_fast_forgotten_1()
+"""
+
+CREATE_ALL_FORGOTTEN_TRIGGER = """
+-- begins another generation when all signatures are; see scorer_fast_forgotten
+CREATE TRIGGER scorer_fast_all_forgotten
+AFTER TRUNCATE ON scorer_fast_verifiedcredential
+FOR EACH STATEMENT EXECUTE FUNCTION scorer_fast_forgotten_1()
+"""
+
+
+class Trigger(NamedTuple):
+    """A trigger on a table of this app's, with which it goes."""
+
+    name: str
+    table: str
+    create: str
+
+    @property
+    def drop(self) -> str:
+        return f"DROP TRIGGER IF EXISTS {self.name} ON {self.table}"
+
+
+TRIGGERS = (
+    Trigger("scorer_fast_forgotten", "scorer_fast_verifiedcredential", CREATE_FORGOTTEN_TRIGGER),
+    Trigger("scorer_fast_all_forgotten", "scorer_fast_verifiedcredential", CREATE_ALL_FORGOTTEN_TRIGGER),
 )
 
 HAS_TABLES = """
@@ -825,11 +1014,29 @@ def has_function(alias: str, function: Function) -> bool:
     return bool(fetch_value(alias, HAS_FUNCTION, {"signature": function.signature}))
 
 
+HAS_TRIGGER = """
+-- whether a table has a trigger of that name
+SELECT EXISTS (
+    SELECT
+    FROM pg_trigger AS t
+    WHERE t.tgrelid = to_regclass(%(table)s)
+      AND t.tgname = %(name)s
+      AND t.tgenabled <> 'D'
+)
+"""
+
+
+def has_trigger(alias: str, trigger: Trigger) -> bool:
+    """Whether the database has the trigger, and it is enabled."""
+    return bool(fetch_value(alias, HAS_TRIGGER, {"table": trigger.table, "name": trigger.name}))
+
+
 def create_missing(alias: str) -> int:
-    """Create the functions that are not there, where this app's tables are; how many were missing."""
+    """Create the functions and triggers that are not there, where this app's tables are; how many were missing."""
     if not has_tables(alias):
         return 0
-    missing = [function for function in FUNCTIONS if not has_function(alias, function)]
-    for function in missing:
-        run(alias, function.create, {})
+    missing = [each.create for each in FUNCTIONS if not has_function(alias, each)]
+    missing += [each.create for each in TRIGGERS if not has_trigger(alias, each)]
+    for create in missing:
+        run(alias, create, {})
     return len(missing)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 import orjson
 
+from ..domain.settled import Mark, Settled
 from .connection import fetch_one, run
 
 
 class Reading(NamedTuple):
-    """A row of scorer_fast_keptreading, versions by id; ``stamps`` and ``stored_stamps`` as JSON text,
-    ``digests`` (hex) of those it says are remembered.
+    """A row of scorer_fast_keptreading, versions by id; ``stamps`` and ``stored_stamps`` as JSON text.
+
+    ``generation``: that in which it was read which signatures are remembered.
     """
 
     passport_id: int
@@ -23,7 +26,55 @@ class Reading(NamedTuple):
     stored_versions: Sequence[str]
     stored_stamps: str
     nullifiers: Sequence[str]
-    digests: Sequence[str]
+    generation: str
+
+
+class SettledReading(NamedTuple):
+    """A row of scorer_fast_settledreading; ``token`` in hex, ``reading`` as :func:`settled_json` writes it."""
+
+    passport_id: int
+    token: str
+    generation: str
+    valid_from: str
+    valid_until: str
+    has_marks: bool
+    reading: str
+
+
+def token_of(rules: str, live_versions: Iterable[str], stored_versions: Iterable[str], links: str) -> str:
+    """The token (hex) of those versions, as scorer_fast_token makes it; ``links`` as it was given by PostgreSQL."""
+    text = "\n".join((rules, " ".join(live_versions), " ".join(stored_versions), links))
+    return sha256(text.encode()).hexdigest()
+
+
+def settled_reading(passport_id: int, token: str, generation: str, settled: Settled) -> SettledReading:
+    """``settled`` as it is kept."""
+    since, until = _iso(settled.since), _iso(settled.expires_at)
+    return SettledReading(
+        passport_id,
+        token,
+        generation,
+        since or "-infinity",
+        until or "infinity",
+        settled.marks is not None,
+        orjson.dumps([settled.stamp_count, since, until, settled.counting, settled.marks], default=tuple).decode(),
+    )
+
+
+def read_settled(text: str) -> Settled:
+    """What :func:`settled_reading` wrote."""
+    stamp_count, since, until, counting, marks = orjson.loads(text)
+    return Settled(
+        stamp_count,
+        None if since is None else datetime.fromisoformat(since),
+        None if until is None else datetime.fromisoformat(until),
+        counting,
+        None if marks is None else [Mark._make(mark) for mark in marks],
+    )
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
 
 
 class Signature(NamedTuple):
@@ -41,20 +92,27 @@ def signatures_json(signatures: Iterable[Signature]) -> str:
 REMEMBER = """
 -- remembers signatures and readings; see sql/functions.py
 SELECT scorer_fast_remember_1(
-    %(verified)s::jsonb, %(readings)s::jsonb, %(now)s::timestamptz, %(awaited)s::boolean)
+    %(verified)s::jsonb, %(readings)s::jsonb, %(settled)s::jsonb, %(now)s::timestamptz, %(awaited)s::boolean)
 """
 
 
 def remember(
-    alias: str, signatures: Iterable[Signature], readings: Iterable[Reading], now: datetime, *, awaited: bool
+    alias: str,
+    signatures: Iterable[Signature],
+    readings: Iterable[Reading],
+    settled: Iterable[SettledReading],
+    now: datetime,
+    *,
+    awaited: bool,
 ) -> None:
-    """Remember both. Not ``awaited`` (in autocommit only): answered before it is on disk."""
+    """Remember them all. Not ``awaited`` (in autocommit only): answered before it is on disk."""
     fetch_one(
         alias,
         REMEMBER,
         {
             "verified": signatures_json(signatures),
             "readings": orjson.dumps([reading._asdict() for reading in readings]).decode(),
+            "settled": orjson.dumps([each._asdict() for each in settled]).decode(),
             "now": now,
             "awaited": awaited,
         },
@@ -79,3 +137,22 @@ WHERE k.passport_id = ANY (ARRAY(
 def delete_kept(alias: str, before: datetime, batch: int = 1000) -> int:
     """Forget at most ``batch`` readings kept before that time; how many went."""
     return run(alias, DELETE_KEPT, {"before": before, "batch": batch})
+
+
+DELETE_SETTLED = """
+-- forgets settled readings kept before a time, a batch at a time; scorer_fast_settledreading (kept_at)
+DELETE FROM scorer_fast_settledreading AS s
+WHERE s.passport_id = ANY (ARRAY(
+    SELECT o.passport_id
+    FROM scorer_fast_settledreading AS o
+    WHERE o.kept_at < %(before)s
+    ORDER BY o.kept_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+def delete_settled(alias: str, before: datetime, batch: int = 1000) -> int:
+    """Forget at most ``batch`` settled readings kept before that time; how many went."""
+    return run(alias, DELETE_SETTLED, {"before": before, "batch": batch})

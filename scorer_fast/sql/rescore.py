@@ -13,6 +13,7 @@ from ..domain.credentials import Stamp
 from ..domain.dedup import Link, NewLink
 from ..domain.points import METAMASK, METAMASK_LIMIT, Awards, PointsRead
 from .connection import fetch_all, fetch_one, run
+from .kept import read_settled
 from .points import read_points
 from .scoring import ScoringRow, Seen, StoredStamp
 
@@ -48,6 +49,9 @@ class AddressRow(NamedTuple):
     texts: str | None
     stored: str | None
     is_kept: bool
+    generation: str
+    settled: str | None
+    token: str | None
 
     def seen(self) -> Seen:
         """The token of what was read."""
@@ -55,6 +59,7 @@ class AddressRow(NamedTuple):
 
     def scoring_row(self, community: CommunityRow) -> ScoringRow:
         """What scoring one address reads."""
+        settled = None if self.settled is None else read_settled(self.settled)
         stamps = tuple(map(Stamp._make, _json(self.stamps)))
         if self.texts is not None:
             texts = orjson.loads(self.texts)
@@ -76,6 +81,10 @@ class AddressRow(NamedTuple):
             stored_stamps=tuple(map(StoredStamp._make, _json(self.stored_stamps))),
             points=read_points(self.points),
             is_kept=self.is_kept,
+            settled=settled,
+            is_in_full=settled is None,
+            token=self.token,
+            generation=self.generation,
         )
 
     def stored_evidence(self) -> StoredEvidence | None:
@@ -108,9 +117,10 @@ READ_ADDRESSES = """
 -- what scoring some addresses of a community needs; what the community says in the first row only;
 -- registry_passport pkey, ceramic_cache_ceramiccache (type, address, provider) where live,
 -- registry_score (passport_id), registry_stamp (passport_id),
--- scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey; links and points as sql/functions.py has them
+-- scorer_fast_settledreading pkey, scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey;
+-- links, tokens and points as sql/functions.py has them
 WITH community AS MATERIALIZED (
-    SELECT c.id, c.human_points_program,
+    SELECT c.id, %(points)s AND c.human_points_program AS has_points, scorer_fast_generation_1() AS generation,
            COALESCE(w.weights, b.weights)::text AS weights,
            COALESCE(w.threshold, b.threshold) AS threshold,
            (SELECT json_agg(json_build_array(o.name, o.weight::text) ORDER BY o.kind, o.id)
@@ -145,9 +155,11 @@ SELECT p.id,
        live.ids::text,
        live.newest,
        COALESCE(kept.stamps, read.stamps),
-       scorer_fast_read_links_1(p.address, %(community_id)s, COALESCE(kept.nullifiers, read.nullifiers)),
+       CASE WHEN settled.reading IS NULL THEN
+           scorer_fast_read_links_1(p.address, %(community_id)s, COALESCE(kept.nullifiers, read.nullifiers))
+       END,
        CASE WHEN kept.passport_id IS NULL THEN read.stored_stamps ELSE kept.stored_stamps END,
-       CASE WHEN %(points)s AND community.human_points_program THEN scorer_fast_read_points_1(p.address) END,
+       CASE WHEN community.has_points THEN scorer_fast_read_points_1(p.address) END,
        CASE WHEN p.id = ANY (%(with_text)s::bigint[]) THEN (
            SELECT json_object_agg(t.id, t.stamp::text)
            FROM ceramic_cache_ceramiccache AS t
@@ -156,7 +168,12 @@ SELECT p.id,
        CASE WHEN %(with_stored)s AND s.id IS NOT NULL THEN json_build_array(
            trim_scale(s.score)::text, s.status, s.error, s.evidence, s.stamp_scores, s.stamps, s.expiration_date
        ) END::text,
-       kept.passport_id IS NOT NULL,
+       settled.reading IS NOT NULL OR kept.passport_id IS NOT NULL,
+       community.generation::text,
+       settled.reading,
+       CASE WHEN settled.reading IS NULL AND p.id <> ALL (%(with_text)s::bigint[]) THEN encode(scorer_fast_token_1(
+           p.address, %(community_id)s, %(verifier)s || %(rules)s, live.versions, copies.versions), 'hex')
+       END,
        CASE WHEN p.is_first THEN community.weights END,
        community.threshold,
        CASE WHEN p.is_first THEN community.overrides END
@@ -179,20 +196,33 @@ CROSS JOIN LATERAL (
     WHERE r.passport_id = p.id
 ) AS copies
 LEFT JOIN LATERAL (
+    SELECT t.reading
+    FROM scorer_fast_settledreading AS t
+    WHERE t.passport_id = p.id
+      AND p.id <> ALL (%(with_text)s::bigint[])
+      AND t.generation = community.generation
+      AND t.valid_from <= %(now)s
+      AND t.valid_until > %(now)s
+      AND (t.has_marks OR NOT community.has_points)
+      AND t.token = scorer_fast_token_1(
+          p.address, %(community_id)s, %(verifier)s || %(rules)s, live.versions, copies.versions)
+) AS settled ON TRUE
+LEFT JOIN LATERAL (
     SELECT k.passport_id, k.stamps, k.nullifiers, k.stored_stamps
     FROM scorer_fast_keptreading AS k
-    WHERE k.passport_id = p.id
+    WHERE settled.reading IS NULL
+      AND k.passport_id = p.id
       AND k.verifier = %(verifier)s
+      AND k.generation = community.generation
       AND k.live_versions = live.versions
       AND k.stored_versions = copies.versions
-      AND cardinality(k.digests) = (
-          SELECT count(*) FROM scorer_fast_verifiedcredential AS v WHERE v.digest = ANY (k.digests))
 ) AS kept ON TRUE
 CROSS JOIN LATERAL (
     WITH latest AS MATERIALIZED (
         SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version, c.stamp #> '{}' AS stamp
         FROM ceramic_cache_ceramiccache AS c
-        WHERE kept.passport_id IS NULL
+        WHERE settled.reading IS NULL
+          AND kept.passport_id IS NULL
           AND c.id = ANY (live.ids)
         OFFSET 0
     ),
@@ -234,7 +264,8 @@ CROSS JOIN LATERAL (
                      LIMIT 1))
                 ORDER BY r.id)
          FROM registry_stamp AS r
-         WHERE kept.passport_id IS NULL
+         WHERE settled.reading IS NULL
+           AND kept.passport_id IS NULL
            AND r.passport_id = p.id)::text AS stored_stamps
 ) AS read
 ORDER BY p.id
@@ -247,12 +278,15 @@ def read_addresses(
     passport_ids: Sequence[int],
     *,
     verifier: str,
+    rules: str,
+    now: datetime,
     points: bool,
     with_text: Sequence[int] = (),
     with_stored: bool = False,
 ) -> tuple[CommunityRow | None, list[AddressRow]]:
     """What scoring the addresses of those passports needs, by passport id; passports that are gone are left out.
 
+    ``rules``: those of settling; what is settled at ``now`` comes instead of stamps and links.
     ``with_text``: passports whose stamps all come with their credential's text, remembered or not.
     """
     rows = fetch_all(
@@ -262,6 +296,8 @@ def read_addresses(
             "community_id": community_id,
             "passport_ids": list(passport_ids),
             "verifier": verifier,
+            "rules": rules,
+            "now": now,
             "points": points,
             "with_text": list(with_text),
             "with_stored": with_stored,

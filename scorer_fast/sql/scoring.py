@@ -13,8 +13,10 @@ import orjson
 from ..domain.credentials import Stamp
 from ..domain.dedup import Link
 from ..domain.points import PointsRead
+from ..domain.settled import Settled
 from .communities import CommunityKey
 from .connection import bigint_array, fetch_one, fetch_value, text_array
+from .kept import read_settled
 from .points import read_points
 
 
@@ -46,6 +48,9 @@ class ScoringRow(NamedTuple):
     ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text.
     ``known``: how many of the stamps were known from an earlier request, by the versions of the rows; ``is_kept``:
     whether they all were, and all of ``stored_stamps``.
+    ``settled``: what came of the stamps earlier and still holds. Without ``is_in_full`` there is nothing but that:
+    ``stamps``, ``links`` and ``stored_stamps`` were not read. ``token`` (hex): what a settled reading is kept by, None
+    where it cannot be; ``generation``: that of the signatures that are remembered (``sql/kept.py``).
     """
 
     community_id: int
@@ -63,6 +68,15 @@ class ScoringRow(NamedTuple):
     is_kept: bool
     known: int = 0
     listed: str = "[]"
+    settled: Settled | None = None
+    is_in_full: bool = True
+    token: str | None = None
+    generation: str = ""
+
+    @property
+    def stamp_count(self) -> int:
+        """How many live stamps there are, posted ones among them."""
+        return len(self.stamps) if self.settled is None else self.settled.stamp_count
 
 
 READ_SCORING = """
@@ -70,10 +84,11 @@ READ_SCORING = """
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
        f.live_ids::text, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
        f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept,
-       f.texts, f.listed
+       f.texts, f.listed, f.generation, f.settled, f.token
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
-    %(verifier)s::text, %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,
+    %(verifier)s::text, %(rules)s::text, %(now)s::timestamptz, %(in_full)s::boolean,
+    %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,
     %(posted)s::jsonb, %(replaced)s::text[]
 ) AS f
 WHERE f.community_id IS NOT NULL
@@ -96,13 +111,18 @@ def read_scoring(
     address: str,
     *,
     verifier: str,
+    rules: str | None,
+    now: datetime,
     points: bool,
+    in_full: bool = False,
     with_text: bool = False,
     listed: bool = False,
     posted: Posted = NOTHING_POSTED,
 ) -> ScoringRow | None:
     """What scoring ``address`` needs; None when there is no such community.
 
+    ``rules``: those of settling; with them what is settled at ``now`` comes instead of stamps and links, or ``in_full``
+    beside them. None where nothing may be taken as settled.
     ``with_text``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
     ``listed``: with the live stamps as the answers list them.
     """
@@ -113,6 +133,9 @@ def read_scoring(
         | {
             "address": address,
             "verifier": verifier,
+            "rules": rules,
+            "now": now,
+            "in_full": in_full,
             "points": points,
             "with_text": with_text,
             "listed": listed,
@@ -120,7 +143,7 @@ def read_scoring(
             "replaced": text_array(posted.replaced),
         },
     )
-    return None if read is None else _Read._make(read).scoring_row()
+    return None if read is None else _Read._make(read).scoring_row(in_full=in_full)
 
 
 class _Read(NamedTuple):
@@ -146,8 +169,12 @@ class _Read(NamedTuple):
     is_kept: bool
     texts: str | None
     listed: str | None
+    generation: str
+    settled: str | None
+    token: str | None
 
-    def scoring_row(self) -> ScoringRow:
+    def scoring_row(self, *, in_full: bool) -> ScoringRow:
+        settled = None if self.settled is None else read_settled(self.settled)
         kept_ids = set(orjson.loads(self.kept_ids))
         stamps = list(map(Stamp._make, _json(self.stamps)))
         stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
@@ -171,6 +198,10 @@ class _Read(NamedTuple):
             is_kept=self.is_kept,
             known=len(kept_ids),
             listed=self.listed or "[]",
+            settled=settled,
+            is_in_full=in_full or settled is None,
+            token=self.token,
+            generation=self.generation,
         )
 
 
@@ -235,8 +266,9 @@ NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_sc
 class Written(NamedTuple):
     """The rows that a scoring made: posted stamps in their order, and of registry_stamp version and equal's id.
 
-    ``versions`` and ``copies`` are empty where nobody asked for them. ``not_remembered``: the SQLSTATE for which
-    signatures were not remembered with it, or None.
+    ``versions`` and ``copies`` are empty where nobody asked for them, and ``links``, the versions of all links that the
+    address has in the community, is None, as it is where they are too many. ``not_remembered``: the SQLSTATE for
+    which signatures were not remembered with it, or None.
     """
 
     passport_id: int
@@ -244,6 +276,7 @@ class Written(NamedTuple):
     versions: Sequence[str]
     copies: Sequence[tuple[str, int]]
     not_remembered: str | None = None
+    links: str | None = None
 
 
 def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
@@ -264,5 +297,5 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
             "seen_timestamp": seen.last_score_timestamp,
         },
     )
-    passport_id, ids, versions, copies, not_remembered = orjson.loads(text)
-    return Written(passport_id, ids, versions, copies or (), not_remembered)
+    passport_id, ids, versions, copies, not_remembered, links = orjson.loads(text)
+    return Written(passport_id, ids, versions, copies or (), not_remembered, links)

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from scorer_fast import sql
+from scorer_fast.sql.functions import TRIGGERS
 from tests.guards.statements import constants
 
 DIRECTORY = Path(sql.__file__).parent
@@ -83,5 +84,8 @@ def test_the_database_accepts_it(name: str) -> None:
     if body(statement).strip().startswith(FORMS):
         statement = "EXPLAIN " + statement
     with transaction.atomic(), connection.cursor() as cursor:
+        for trigger in TRIGGERS:
+            if trigger.create == statement:
+                cursor.execute(trigger.drop)
         cursor.execute(statement, parameters)
         transaction.set_rollback(True)

@@ -4,14 +4,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scorer_fast.domain.credentials import Stamp, read_stamps, row_order
 from scorer_fast.domain.dedup import Link
 from scorer_fast.domain.points import PointsRead
+from scorer_fast.domain.settled import settle
+from scorer_fast.errors import Changed
 from scorer_fast.operations.plan import Plan, Rules, decide
 from scorer_fast.sql.connection import bigint_array
+from scorer_fast.sql.kept import read_settled, settled_reading
 from scorer_fast.sql.scoring import ScoringRow, Seen, StoredStamp
 from tests.domain.stamps import ISSUER, LATER, ME, NOW, OTHER, SOONER, stamp
 
@@ -158,3 +162,34 @@ def test_points_only_for_those_who_pass_and_in_time(row: ScoringRow, rules: Rule
     else:
         assert plan.points is not None
         assert 1 in plan.points.communities
+
+
+INSTANTS_OF_DECIDING = st.sampled_from([NOW, NOW + timedelta(days=29), LATER, LATER + timedelta(days=2)])
+
+
+@given(scoring_rows(), RULES, INSTANTS_OF_DECIDING)
+def test_what_is_settled_comes_to_what_deciding_anew_comes_to(row: ScoringRow, rules: Rules, then: datetime) -> None:
+    """Weights, threshold and time may be others by then; where it no longer holds it is not used."""
+    first = planned(carried_out(planned(row, rules)), rules)
+    assume(not first.dedup.clashes)
+    found = settle(first.row.stamps, first.dedup.counting, now=NOW, with_marks=row.points is not None)
+    kept = read_settled(settled_reading(7, "", "", found).reading)
+    assert kept.holds_at(NOW)
+    later = first.row._replace(weights='{"Github": 3, "Ens": 0.1}', threshold=Decimal("3"))
+    candidates = read_stamps(
+        later.stamps, address=ME, trusted_issuers=rules.trusted_issuers, now=then, multi=rules.multi_nullifier
+    ).candidates
+    anew = decide(later, candidates, address=ME, now=then, rules=rules)
+    alone = later._replace(settled=kept, is_in_full=False, stamps=(), links={}, stored_stamps=())
+    if kept.holds_at(then):
+        plan = decide(alone, (), address=ME, now=then, rules=rules)
+        assert (plan.score, plan.awards, plan.points) == (anew.score, anew.awards, anew.points)
+        assert plan.touches_only_the_score == anew.touches_only_the_score
+        assert (plan.answer(), plan.score_event()) == (anew.answer(), anew.score_event())
+        assert plan.dedup_events() == anew.dedup_events() == []
+        assert list(plan.answer()["stamps"]) == list(anew.answer()["stamps"]), "in the order of the rows"
+    else:
+        with pytest.raises(Changed):
+            decide(alone, (), address=ME, now=then, rules=rules)
+    beside = decide(later._replace(settled=kept), candidates, address=ME, now=then, rules=rules)
+    assert (beside.score, beside.awards, beside.dedup) == (anew.score, anew.awards, anew.dedup)

@@ -23,7 +23,16 @@ OWNER = rows.OWNER
 
 
 def reading(**options: Any) -> ScoringRow:
-    row = read_scoring("default", CommunityKey(1, external=False), OWNER, verifier=VERIFIER, points=False, **options)
+    row = read_scoring(
+        "default",
+        CommunityKey(1, external=False),
+        OWNER,
+        verifier=VERIFIER,
+        rules=None,
+        now=rows.FAR,
+        points=False,
+        **options,
+    )
     assert row is not None
     return row
 
@@ -135,7 +144,9 @@ def test_a_tampered_stamp_no_longer_counts(scored: dict[str, Any]) -> None:
 
 
 def test_another_verifier_reads_anew(scored: dict[str, Any]) -> None:
-    row = read_scoring("default", CommunityKey(1, external=False), OWNER, verifier="another\n", points=False)
+    row = read_scoring(
+        "default", CommunityKey(1, external=False), OWNER, verifier="another\n", rules=None, now=rows.FAR, points=False
+    )
     assert row is not None
     assert not row.is_kept
     assert not any(stamp.remembered for stamp in row.stamps)

@@ -316,7 +316,7 @@ def test_verified_signatures_are_remembered_and_forgotten() -> None:
     digests = ["00" * 32, "11" * 32]
     signed = [kept.Signature(digests[0], FAR), kept.Signature(digests[1], PAST)]
     for again in (signed, signed[:1], []):
-        kept.remember("default", again, [], NOW, awaited=False)
+        kept.remember("default", again, [], [], NOW, awaited=False)
     assert VerifiedCredential.objects.count() == 2
     assert verified.delete_expired("default", NOW, batch=1) == 1
     assert verified.delete_verified("default", [*digests, "22" * 32]) == 1
@@ -328,12 +328,12 @@ def test_what_is_remembered_is_on_disk_only_where_the_caller_waits() -> None:
     for awaited, expected in ((True, "on"), (False, "off")):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit TO on")
-            kept.remember("default", [], [], NOW, awaited=awaited)
+            kept.remember("default", [], [], [], NOW, awaited=awaited)
             cursor.execute("SHOW synchronous_commit")
             assert cursor.fetchone() == (expected,)
 
 
-def test_kept_readings_go_in_batches(one: Community) -> None:
+def test_kept_and_settled_readings_go_in_batches(one: Community) -> None:
     for number in range(3):
         owner = rows.address(number)
         rows.stamps(owner, "Google")
@@ -342,3 +342,6 @@ def test_kept_readings_go_in_batches(one: Community) -> None:
     later = datetime.now(UTC) + timedelta(days=1)
     assert kept.delete_kept("default", later, batch=2) == 2
     assert kept.delete_kept("default", later, batch=2) == 1
+    assert len(tables.rows("scorer_fast_settledreading", "passport_id")) == 3
+    assert kept.delete_settled("default", later, batch=2) == 2
+    assert kept.delete_settled("default", later, batch=2) == 1
