@@ -1,10 +1,10 @@
-"""Bulk rescoring beside scoring one by one, in this process and on one core of its own.
+"""Bulk rescoring beside scoring one by one, each in this process.
 
     python -m bench.rescore [ADDRESSES]     # 1000 unless told otherwise; 20 signed stamps each
 
 A database of its own on the embedded, durable PostgreSQL, made anew and removed. Both ways run twice over the same
 addresses: once with nothing kept of earlier readings, once with it. Prints milliseconds per address: wall time, CPU
-time of this process, CPU time of its PostgreSQL process.
+time of this process (never more than a core's worth), CPU time of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
 
 from bench.server_environment import environment
+from bench.servers import postgres_cpu_seconds
 from settings.embedded_postgres import embedded
 
 DATABASE = "bench_rescore"
@@ -68,17 +68,18 @@ def fill(addresses: int) -> list[str]:
 
 def cost(act: Callable[[], object], addresses: int) -> Cost:
     """What ``act`` takes per address."""
-    from django.db import connection
+    data = embedded().data
 
-    connection.ensure_connection()
-    postgres = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
+    def postgres() -> float:
+        time.sleep(0.5)  # a connection that was closed is counted once its process is gone
+        return postgres_cpu_seconds(data)
 
-    def spent() -> tuple[float, float, float]:
-        return time.perf_counter(), time.process_time(), int(postgres.read_text().split()[0]) / 1e9
-
-    before = spent()
+    in_postgres = postgres()
+    before = time.perf_counter(), time.process_time()
     act()
-    return Cost(*((after - start) * 1000 / addresses for start, after in zip(before, spent(), strict=True)))
+    after = time.perf_counter(), time.process_time()
+    took = [one - other for one, other in zip(after, before, strict=True)]
+    return Cost(*(seconds * 1000 / addresses for seconds in (*took, postgres() - in_postgres)))
 
 
 def measure(addresses: int) -> None:

@@ -59,7 +59,7 @@ OWN: dict[str, Any] = {
     "FIGURES_FLUSH_SECONDS": 5.0,  # seconds between a process adding its figures to the database's
     "GUARD": {},  # limits over GUARD_DEFAULTS; those of one operation under "OPERATIONS", by its id
     # -- bulk rescoring
-    "RESCORE_BATCH": 100,  # addresses scored in one transaction, at most 1000
+    "RESCORE_BATCH": 250,  # addresses scored in one transaction, at most 1000
     "RESCORE_ADDRESSES_PER_SECOND": 0.0,  # most that one process rescores; 0: as fast as it goes
 }
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 import gc
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 
 from ..conf import conf
 from ..domain import credentials
@@ -40,6 +42,7 @@ from . import signatures
 from .plan import Plan, Rules, decide
 from .readings import reading_of, settled_of
 from .scoring import log_unreadable, rules, score_address
+from .turns import GivenUp, Turn, Turns
 from .verifier import VERIFIER
 
 logger = logging.getLogger("scorer_fast.rescore")
@@ -124,10 +127,25 @@ def _batch_size(size: int | None) -> int:
 def work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
     """Take part in ``run`` until all of it is done, by whomever; the run as it ended.
 
+    A helper reads and decides one batch while another is written, on a connection of its own: not under a throttle, nor
+    inside a transaction of the caller. ``report`` is called by one thread at a time.
     CannotRescore where the database or didkit is lost: what was done stays done, and the run can go on.
     """
+    alias = conf.database
+    crew = Crew(Worker(alias, run), report)
+    is_alone = conf.rescore_addresses_per_second > 0 or signatures.in_transaction(alias)
     with _loaded_objects_left_alone():
-        return _work(run, report)
+        if is_alone:
+            crew.take_part()
+        else:
+            crew.take_part_with_helper()
+        while True:
+            current = _finished(alias, run)
+            if current is not None:
+                return current
+            report(Step())
+            time.sleep(POLL_SECONDS)
+            crew.take_part()
 
 
 @contextmanager
@@ -140,32 +158,83 @@ def _loaded_objects_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _work(run: RunRow, report: Callable[[Step], None]) -> RunRow:
-    worker = Worker(conf.database, run)
-    pace = Pace()
-    while True:
-        try:
-            step = worker.step()
-            if step is not None:
-                report(step)
-                pace.wait(step.done)
-                continue
-            with transaction.atomic(using=worker.alias):
-                runs.finish_run(worker.alias, run.id, datetime.now(UTC))
-            current = runs.get_run(worker.alias, run.id)
-        except VerifierDown as error:
-            raise CannotRescore(f"{error}. The same command goes on where this run stopped.") from error
-        except DatabaseError as error:
-            if is_contention(error):
+@contextmanager
+def _said_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except VerifierDown as error:
+        raise CannotRescore(f"{error}. The same command goes on where this run stopped.") from error
+    except DatabaseError as error:
+        raise CannotRescore(
+            f"The database failed ({str(error).strip()}). The same command goes on where this run stopped."
+        ) from error
+
+
+def _finished(alias: str, run: RunRow) -> RunRow | None:
+    """The run as it ended; None while others work on it."""
+    with _said_how_to_go_on():
+        while True:
+            try:
+                with transaction.atomic(using=alias):
+                    runs.finish_run(alias, run.id, datetime.now(UTC))
+                current = runs.get_run(alias, run.id)
+            except DatabaseError as error:
+                if not is_contention(error):
+                    raise
                 _pause()
                 continue
-            raise CannotRescore(
-                f"The database failed ({str(error).strip()}). The same command goes on where this run stopped."
-            ) from error
-        if current is None or current.finished_at is not None:
-            return run if current is None else current
-        report(Step())
-        time.sleep(POLL_SECONDS)
+            if current is None:
+                return run
+            return current if current.finished_at is not None else None
+
+
+class Crew:
+    """The threads of this process that take part in a run."""
+
+    def __init__(self, worker: Worker, report: Callable[[Step], None]) -> None:
+        self._worker = worker
+        self._report = report
+        self._reporting = threading.Lock()
+        self._stop = threading.Event()
+        self._pace = Pace()
+
+    def take_part(self) -> None:
+        """Take one step after the other until nothing is free."""
+        with _said_how_to_go_on():
+            while not self._stop.is_set():
+                try:
+                    step = self._worker.step()
+                except DatabaseError as error:
+                    if not is_contention(error):
+                        raise
+                    _pause()
+                    continue
+                if step is None:
+                    return
+                with self._reporting:
+                    self._report(step)
+                self._pace.wait(step.done)
+
+    def take_part_with_helper(self) -> None:
+        """The same with a second thread, which ends no later; what stopped it is raised here."""
+        with ThreadPoolExecutor(1, thread_name_prefix="scorer_fast rescore") as helpers:
+            helper = helpers.submit(self._help)
+            try:
+                self.take_part()
+                helper.result()
+            except BaseException:
+                self._stop.set()
+                self._worker.turns.give_up()
+                raise
+
+    def _help(self) -> None:
+        try:
+            self.take_part()
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            connections[self._worker.alias].close()
 
 
 class Pace:
@@ -205,6 +274,8 @@ class Outcome:
     left: list[int] = field(default_factory=list)
     checked: signatures.Checked = signatures.NOTHING_CHECKED
     plans: list[Plan] = field(default_factory=list)
+    moved: bool = False  # whether what was read of other addresses may be different now
+    touches_only_scores: bool = False
     whole: frozenset[int | None] = frozenset()  # passports all of whose stamps could be read, with good signatures
 
     def step(self) -> Step:
@@ -218,35 +289,48 @@ class Worker:
         self.alias = alias
         self.run = run
         self._tries: dict[int, int] = {}
+        self.turns = Turns()
 
     def step(self) -> Step | None:
         """Score the next batch, or the next address of one that fell apart; None when nothing is free."""
-        with transaction.atomic(using=self.alias):
-            batch = runs.claim_batch(self.alias, self.run.id)
-            if batch is None:
-                return None
-            outcome = self._together(batch) if batch.together else self._alone(batch)
-            failed = outcome.failures
-            if failed:
-                runs.insert_failures(self.alias, self.run.id, failed)
-            runs.record_batch(
-                self.alias,
-                batch.id,
-                outcome.left,
-                scored=outcome.scored,
-                unchanged=outcome.unchanged,
-                failed=len(failed),
-            )
-        for failure in failed:
+        turn: Turn | None = None
+        outcome = Outcome()
+        try:
+            with transaction.atomic(using=self.alias):
+                taken = self.turns.take(lambda: runs.claim_batch(self.alias, self.run.id))
+                if taken is None:
+                    return None
+                batch, turn = taken
+                outcome = self._together(batch, turn) if batch.together else self._alone(batch, turn)
+                self._record(batch, outcome)
+        finally:
+            if turn is not None:
+                turn.end(moved=outcome.moved or not batch.together)
+        for failure in outcome.failures:
             logger.error(
                 "an address could not be rescored: %s",
                 failure.error,
                 extra={"address": failure.address, "scorer_id": self.run.community_id},
             )
         self._keep(outcome)
-        if not outcome.step().done:
+        step = outcome.step()
+        if not step.done:
             _pause()
-        return outcome.step()
+        return step
+
+    def _record(self, batch: BatchRow, outcome: Outcome) -> None:
+        if outcome.failures:
+            runs.insert_failures(self.alias, self.run.id, outcome.failures)
+        runs.record_batch(
+            self.alias,
+            batch.id,
+            outcome.left,
+            scored=outcome.scored,
+            unchanged=outcome.unchanged,
+            failed=len(outcome.failures),
+            # A crash of the server takes the last second's batches with the note that they are done.
+            awaited=conf.await_rescores or not outcome.touches_only_scores,
+        )
 
     def _keep(self, outcome: Outcome) -> None:
         verified = {stamp.digest for stamp in outcome.checked.new}
@@ -264,15 +348,15 @@ class Worker:
                     settled.append(one)
         signatures.keep(outcome.checked, datetime.now(UTC), readings, settled)
 
-    def _together(self, batch: BatchRow) -> Outcome:
+    def _together(self, batch: BatchRow, turn: Turn) -> Outcome:
         """All of the batch in one write; what must be scored alone is left."""
         for _ in range(ROUNDS):
             try:
                 with transaction.atomic(using=self.alias):
-                    return self._score_batch(batch)
+                    return self._score_batch(batch, turn)
             except Changed:
                 count("writes.retried")
-            except VerifierDown:
+            except (VerifierDown, GivenUp):
                 raise
             except DatabaseError as error:
                 if is_lost(error):
@@ -287,7 +371,38 @@ class Worker:
             _pause()
         return Outcome(left=batch.passport_ids)
 
-    def _score_batch(self, batch: BatchRow) -> Outcome:
+    def _score_batch(self, batch: BatchRow, turn: Turn) -> Outcome:
+        read = self._read(batch)
+        decided = self._decide(read)
+        writes = writes_of(decided)
+        if not turn.comes():
+            read = self._read(batch)
+            decided = self._decide(read)
+            writes = writes_of(decided)
+        left: set[int] = set()
+        for _ in range(ROUNDS):
+            try:
+                write_batch(self.alias, self.run.community_id, writes, decided, read.now)
+            except Stale as stale:
+                count("writes.retried", len(stale.passport_ids))
+                left |= stale.passport_ids
+                decided = self._decide(read, left)
+                writes = writes_of(decided)
+                continue
+            return Outcome(
+                scored=len(decided.plans),
+                unchanged=len(decided.unchanged) + read.gone,
+                failures=read.failures + decided.failures,
+                left=sorted(left),
+                checked=read.checked,
+                plans=[*decided.plans, *decided.unchanged],
+                whole=frozenset(member.passport_id for member in read.members if member.is_whole),
+                moved=decided.moves_others,
+                touches_only_scores=not (decided.moves_others or writes.gone or writes.new),
+            )
+        raise Changed
+
+    def _read(self, batch: BatchRow) -> BatchRead:
         sampled = [passport_id for passport_id in batch.passport_ids if signatures.is_sampled()]
         now = datetime.now(UTC)
         the_rules = rules()
@@ -302,38 +417,24 @@ class Worker:
             with_text=sampled,
             with_stored=self.run.only_changed,
         )
-        if community is None:
-            return Outcome(unchanged=len(batch.passport_ids))  # they are gone
-        members, failures = read_members(rows, community, rules=the_rules, now=now)
+        members: list[Member] = []
+        failures: list[FailureRow] = []
+        if community is not None:
+            members, failures = read_members(rows, community, rules=the_rules, now=now)
         checked = _check_signatures(members, frozenset(sampled))
-        left: set[int] = set()
-        for _ in range(ROUNDS):
-            decided = decide_in_order(
-                [member for member in members if member.passport_id not in left],
-                now=now,
-                rules=the_rules,
-                only_changed=self.run.only_changed,
-            )
-            try:
-                write_batch(self.alias, self.run.community_id, decided, now)
-            except Stale as stale:
-                count("writes.retried", len(stale.passport_ids))
-                left |= stale.passport_ids
-                continue
-            return Outcome(
-                scored=len(decided.plans),
-                # a passport that is gone needs nothing
-                unchanged=len(decided.unchanged) + len(batch.passport_ids) - len(rows),
-                failures=failures + decided.failures,
-                left=sorted(left),
-                checked=checked,
-                plans=[*decided.plans, *decided.unchanged],
-                whole=frozenset(member.passport_id for member in members if member.is_whole),
-            )
-        raise Changed
+        return BatchRead(now, the_rules, members, failures, checked, gone=len(batch.passport_ids) - len(rows))
 
-    def _alone(self, batch: BatchRow) -> Outcome:
+    def _decide(self, read: BatchRead, left: Collection[int] = ()) -> Decided:
+        return decide_in_order(
+            [member for member in read.members if member.passport_id not in left],
+            now=read.now,
+            rules=read.rules,
+            only_changed=self.run.only_changed,
+        )
+
+    def _alone(self, batch: BatchRow, turn: Turn) -> Outcome:
         """The first of the batch's addresses, as a request would score it."""
+        turn.comes()
         passport_id, *left = batch.passport_ids
         address = runs.get_address(self.alias, passport_id)
         if address is None:
@@ -398,6 +499,17 @@ class Member:
     def is_whole(self) -> bool:
         """Whether every stamp could be read, and every signature is good."""
         return self.is_readable and len(self.signed) == len(self.candidates)
+
+
+class BatchRead(NamedTuple):
+    """A batch as it was read at ``now``; ``gone``: how many of its passports are no longer there."""
+
+    now: datetime
+    rules: Rules
+    members: list[Member]
+    failures: list[FailureRow]
+    checked: signatures.Checked
+    gone: int
 
 
 def read_members(
@@ -466,6 +578,11 @@ class Decided:
     new_links: list[NewLink] = field(default_factory=list)
     moved_links: list[MovedLink] = field(default_factory=list)
 
+    @property
+    def moves_others(self) -> bool:
+        """Whether other addresses may be decided otherwise after it: by their links, or by the cap of MM2."""
+        return bool(self.new_links or self.moved_links or any(plan.awards for plan in self.plans))
+
 
 def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, only_changed: bool) -> Decided:
     """Decide one after the other: each sees the links, and the MM2 awards, as those before it leave them."""
@@ -525,28 +642,45 @@ def is_unchanged(plan: Plan, stored: StoredEvidence) -> bool:
 # ---- writing
 
 
-def write_batch(alias: str, community_id: int, decided: Decided, now: datetime) -> None:
-    """Write all of it, or raise: Stale for addresses that somebody else holds or changed, Changed for lost claims."""
+class Writes(NamedTuple):
+    """What a batch writes, ready to be sent: whoever waits for it to be written waits for nothing else."""
+
+    passport_ids: list[int]
+    gone: list[int]  # rows of registry_stamp
+    new: list[tuple[int, int]]  # passport, and the row of the cache to copy
+    scores: str
+
+
+def writes_of(decided: Decided) -> Writes:
+    """The writes of all plans."""
     plans = {plan.row.passport_id: plan for plan in decided.plans if plan.row.passport_id is not None}
-    if not plans:
+    return Writes(
+        list(plans),
+        [stamp_id for plan in plans.values() for stamp_id in plan.gone_stamp_ids],
+        [(passport_id, key) for passport_id, plan in plans.items() for key in plan.new_stamp_keys],
+        sql.scores_json(
+            _score_of_passport(passport_id, plan, seen)
+            for (passport_id, plan), seen in zip(plans.items(), decided.seen, strict=True)
+        ),
+    )
+
+
+def write_batch(alias: str, community_id: int, writes: Writes, decided: Decided, now: datetime) -> None:
+    """Write all of it, or raise: Stale for addresses that somebody else holds or changed, Changed for lost claims."""
+    passport_ids = writes.passport_ids
+    if not passport_ids:
         return
     with transaction.atomic(using=alias):
-        _require_all(plans.keys(), sql.lock_passports(alias, list(plans)))
+        _require_all(passport_ids, sql.lock_passports(alias, passport_ids))
         if (decided.new_links and not sql.insert_links(alias, community_id, decided.new_links)) or (
             decided.moved_links and not sql.update_links(alias, community_id, decided.moved_links)
         ):
             count("claims.lost")
             raise Changed
-        gone = [stamp_id for plan in plans.values() for stamp_id in plan.gone_stamp_ids]
-        new = [(passport_id, key) for passport_id, plan in plans.items() for key in plan.new_stamp_keys]
-        if (gone or new) and not sql.replace_stamps(alias, gone=gone, new=new):
+        if (writes.gone or writes.new) and not sql.replace_stamps(alias, gone=writes.gone, new=writes.new):
             raise Changed
         _write_awards(alias, community_id, decided.plans, now)
-        scores = [
-            _score_of_passport(passport_id, plan, seen)
-            for (passport_id, plan), seen in zip(plans.items(), decided.seen, strict=True)
-        ]
-        _require_all(plans.keys(), sql.store_scores(alias, community_id, scores, now))
+        _require_all(passport_ids, sql.store_scores(alias, community_id, writes.scores, now))
 
 
 def _require_all(wanted: Collection[int], there: Collection[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ READ_ADDRESSES = """
 -- registry_passport pkey, ceramic_cache_ceramiccache (type, address, provider) where live,
 -- registry_score (passport_id), registry_stamp (passport_id),
 -- scorer_fast_settledreading pkey, scorer_fast_keptreading pkey, scorer_fast_verifiedcredential pkey;
--- links, tokens and points as sql/functions.py has them
+-- registry_hashscorerlink (address); links, tokens and points as sql/functions.py has them
 WITH community AS MATERIALIZED (
     SELECT c.id, %(points)s AND c.human_points_program AS has_points, scorer_fast_generation_1() AS generation,
            COALESCE(w.weights, b.weights)::text AS weights,
@@ -171,9 +171,7 @@ SELECT p.id,
        settled.reading IS NOT NULL OR kept.passport_id IS NOT NULL,
        community.generation::text,
        settled.reading,
-       CASE WHEN settled.reading IS NULL AND p.id <> ALL (%(with_text)s::bigint[]) THEN encode(scorer_fast_token_1(
-           p.address, %(community_id)s, %(verifier)s || %(rules)s, live.versions, copies.versions), 'hex')
-       END,
+       CASE WHEN settled.reading IS NULL AND p.id <> ALL (%(with_text)s::bigint[]) THEN encode(own.token, 'hex') END,
        CASE WHEN p.is_first THEN community.weights END,
        community.threshold,
        CASE WHEN p.is_first THEN community.overrides END
@@ -195,6 +193,23 @@ CROSS JOIN LATERAL (
     FROM registry_stamp AS r
     WHERE r.passport_id = p.id
 ) AS copies
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN count(*) < 400 THEN sha256(convert_to(
+               %(verifier)s || %(rules)s || E'\n' || array_to_string(live.versions, ' ') || E'\n'
+               || array_to_string(copies.versions, ' ') || E'\n'
+               || COALESCE(
+                   string_agg(concat_ws(',', o.id, o.xmin, o.ctid), ' ' ORDER BY o.id)
+                   FILTER (WHERE o.community_id = %(community_id)s),
+                   ''),
+               'UTF8'))
+           END AS token
+    FROM (
+        SELECT h.id, h.xmin, h.ctid, h.community_id
+        FROM registry_hashscorerlink AS h
+        WHERE h.address = p.address
+        LIMIT 400
+    ) AS o
+) AS own
 LEFT JOIN LATERAL (
     SELECT t.reading
     FROM scorer_fast_settledreading AS t
@@ -204,8 +219,7 @@ LEFT JOIN LATERAL (
       AND t.valid_from <= %(now)s
       AND t.valid_until > %(now)s
       AND (t.has_marks OR NOT community.has_points)
-      AND t.token = scorer_fast_token_1(
-          p.address, %(community_id)s, %(verifier)s || %(rules)s, live.versions, copies.versions)
+      AND t.token = own.token
 ) AS settled ON TRUE
 LEFT JOIN LATERAL (
     SELECT k.passport_id, k.stamps, k.nullifiers, k.stored_stamps
@@ -597,7 +611,7 @@ STORE_SCORES = """
 WITH new AS MATERIALIZED (
     SELECT n.*,
            live.ids = n.live_ids::bigint[] AND live.newest IS NOT DISTINCT FROM n.newest_update AS is_as_seen
-    FROM json_to_recordset(%(scores)s::json) AS n (
+    FROM jsonb_to_recordset(%(scores)s::jsonb) AS n (
         passport_id bigint, score_id bigint, address text, score integer,
         expiration_date timestamptz, dedup_events jsonb, score_event jsonb,
         live_ids text, newest_update timestamptz, seen_timestamp timestamptz)
@@ -669,8 +683,12 @@ SELECT passport_id FROM stored
 """
 
 
-def store_scores(alias: str, community_id: int, scores: Sequence[ScoreOfPassport], now: datetime) -> set[int]:
-    """Store those whose token still holds; their passports."""
-    rows = orjson.dumps([score._asdict() for score in scores]).decode()
-    parameters = {"community_id": community_id, "now": now, "scores": rows}
+def scores_json(scores: Iterable[ScoreOfPassport]) -> str:
+    """Scores as :func:`store_scores` takes them."""
+    return orjson.dumps([score._asdict() for score in scores]).decode()
+
+
+def store_scores(alias: str, community_id: int, scores: str, now: datetime) -> set[int]:
+    """Store those of the scores (:func:`scores_json`) whose token still holds; their passports."""
+    parameters = {"community_id": community_id, "now": now, "scores": scores}
     return {row[0] for row in fetch_all(alias, STORE_SCORES, parameters)}

@@ -174,6 +174,7 @@ def claim_batch(alias: str, run_id: int) -> BatchRow | None:
     return None if row is None else BatchRow(row[0], orjson.loads(row[1]), row[2])
 
 
+# The setting ends with the transaction, so nothing stays behind in the session: a pooler may hand it to anyone.
 RECORD_BATCH = """
 -- notes how far a batch is; scorer_fast_rescorebatch pkey
 UPDATE scorer_fast_rescorebatch AS b
@@ -184,11 +185,17 @@ SET passport_ids = %(passport_ids)s::jsonb,
     unchanged = b.unchanged + %(unchanged)s,
     failed = b.failed + %(failed)s
 WHERE b.id = %(batch_id)s
+RETURNING CASE WHEN NOT %(awaited)s THEN set_config('synchronous_commit', 'off', TRUE) END
 """
 
 
-def record_batch(alias: str, batch_id: int, left: Sequence[int], *, scored: int, unchanged: int, failed: int) -> None:
-    """Add to the batch's counts; ``left`` are the passports still to be scored, one by one."""
+def record_batch(
+    alias: str, batch_id: int, left: Sequence[int], *, scored: int, unchanged: int, failed: int, awaited: bool
+) -> None:
+    """Add to the batch's counts; ``left`` are the passports still to be scored, one by one.
+
+    Not ``awaited``: the transaction is committed without waiting for the disk.
+    """
     run(
         alias,
         RECORD_BATCH,
@@ -198,6 +205,7 @@ def record_batch(alias: str, batch_id: int, left: Sequence[int], *, scored: int,
             "scored": scored,
             "unchanged": unchanged,
             "failed": failed,
+            "awaited": awaited,
         },
     )
 

@@ -393,6 +393,100 @@ def test_every_address_ends_with_the_score_of_its_final_stamps(one: Community) -
         assert list(stored.stamps) == ["Google"]
 
 
+# ---- a helper
+
+
+def test_one_batch_is_read_while_another_is_written(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where the one being written claims what the other has read to be free, that one is read again."""
+    first, second, third = (owner(number) for number in range(3))
+    for address in (first, second, third):
+        rows.stamps(address, "Google", nullifiers=["v0.0.0:shared"])
+        Passport.objects.create(address=address, community=one)
+    passports = dict(Passport.objects.values_list("address", "id"))
+    was_read = {passport_id: threading.Event() for passport_id in passports.values()}
+    reads: list[int] = []
+    read, store = sql.read_addresses, sql.insert_links
+
+    def read_and_say(alias: str, community_id: int, passport_ids: Sequence[int], **options: Any) -> Any:
+        found = read(alias, community_id, passport_ids, **options)
+        reads.extend(passport_ids)
+        was_read[passport_ids[0]].set()
+        return found
+
+    def store_once_the_next_is_read(*args: Any) -> bool:
+        assert was_read[passports[second]].wait(10), "nobody reads ahead"
+        return store(*args)
+
+    monkeypatch.setattr(sql, "read_addresses", read_and_say)
+    monkeypatch.setattr(sql, "insert_links", store_once_the_next_is_read)
+    row, _ = run(size=1)
+    assert counts(row) == (3, 3, 0, 0)
+    assert reads.count(passports[first]) == 1
+    assert reads.count(passports[second]) == 2
+    assert HashScorerLink.objects.get().address == first
+    counting = {s.passport.address: s.stamps["Google"]["dedup"] for s in Score.objects.select_related("passport")}
+    assert counting == {first: False, second: True, third: True}
+
+
+def test_what_stops_the_helper_stops_the_run(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+    people(6)
+    decide = rescore.Worker._decide
+
+    def fail_beside(worker: rescore.Worker, *args: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            raise VerifierDown("didkit gave no answer")
+        time.sleep(0.05)  # the helper gets a batch too
+        return decide(worker, *args)
+
+    monkeypatch.setattr(rescore.Worker, "_decide", fail_beside)
+    with pytest.raises(CannotRescore, match="didkit gave no answer"):
+        run(size=1)
+    monkeypatch.undo()
+    assert counts(run()[0]) == (6, 6, 0, 0)
+
+
+def test_inside_a_transaction_and_under_a_throttle_there_is_no_helper(one: Community, settings: Settings) -> None:
+    people(4)
+    threads: set[int] = set()
+    begun = rescore.begin(1, only_changed=False, size=1)
+    with transaction.atomic():
+        rescore.work(begun, lambda step: threads.add(threading.get_ident()))
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "RESCORE_ADDRESSES_PER_SECOND": 1000.0}
+    rescore.work(rescore.begin(1, only_changed=False, size=1), lambda step: threads.add(threading.get_ident()))
+    assert threads == {threading.get_ident()}
+
+
+def committed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """How the batches of a run were committed."""
+    found: set[str] = set()
+    record = rescore.Worker._record
+
+    def recorded(*args: Any) -> None:
+        record(*args)
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            found.add(cursor.fetchone()[0])
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+    monkeypatch.setattr(rescore.Worker, "_record", recorded)
+    monkeypatch.setattr(rescore.signatures, "in_transaction", lambda alias: True)  # no helper
+    run()
+    monkeypatch.undo()
+    return found
+
+
+def test_scores_alone_are_not_waited_for_on_disk(
+    one: Community, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    people(2)
+    assert committed(monkeypatch) == {"off"}
+    rows.stamps(owner(0), "Ens")
+    assert committed(monkeypatch) == {"on"}, "links and copies are"
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "AWAIT_RESCORES": True}
+    assert committed(monkeypatch) == {"on"}
+
+
 # ---- stopped
 
 
@@ -407,7 +501,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(one: Community, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         rescore.work(begun, stop_after_two)
     row, steps = run(size=5)
-    assert (row.pk, [step.done for step in steps]) == (begun.id, [2])
+    # What another thread had begun, it has ended.
+    assert (row.pk, [step.done for step in steps]) in ((begun.id, [2]), (begun.id, []))
     assert counts(row) == (6, 6, 0, 0)
     assert events() == dict.fromkeys(owners, 2)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -28,6 +29,7 @@ from api.registry.models import (
 )
 from api.scorer_weighted.models import BinaryWeightedScorer
 from scorer_fast.errors import Problem
+from scorer_fast.models import KeptReading, SettledReading, VerifiedCredential
 from scorer_fast.operations import rescore
 from scorer_fast.operations.scoring import score_address
 from scorer_fast.sql.communities import CommunityKey
@@ -268,6 +270,115 @@ def test_only_changed_writes_what_differs_and_nothing_else(
         assert set(Event.objects.filter(id__gt=newest_event).values_list("address", flat=True)) == changed
         assert (ended.scored, ended.unchanged) == (len(changed), len(drawn["people"]) - len(changed))
         transaction.set_rollback(True)
+
+
+# ---- what is kept of earlier scorings, and a helper
+
+
+def forget() -> None:
+    KeptReading.objects.all().delete()
+    SettledReading.objects.all().delete()
+
+
+def give_a_link_away() -> None:
+    HashScorerLink.objects.filter(hash=SHARED[0]).update(address=STRANGER)
+
+
+def let_links_expire() -> None:
+    HashScorerLink.objects.exclude(hash=SHARED[1]).update(expires_at=PAST)
+
+
+def lose_links() -> None:
+    HashScorerLink.objects.filter(hash__in=SHARED[:2]).delete()
+
+
+def weigh_otherwise() -> None:
+    BinaryWeightedScorer.objects.update(weights={"Google": "20", "Github": 0.1}, threshold="7")
+
+
+def delete_stamps() -> None:
+    CeramicCache.objects.filter(provider="Google").update(deleted_at=PAST)
+
+
+def revoke_stamps() -> None:
+    for stamp in CeramicCache.objects.filter(provider="Github", address=PEOPLE[0]):
+        Revocation.objects.create(proof_value="proof", ceramic_cache=stamp)
+
+
+def tamper_without_a_trace() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ceramic_cache_ceramiccache SET stamp = jsonb_set(stamp, '{issuanceDate}', '\"2025-06-01\"') "
+            "WHERE provider = 'Biometrics'"
+        )
+
+
+def lose_copies() -> None:
+    Stamp.objects.filter(passport__address=PEOPLE[0]).delete()
+
+
+def forget_signatures() -> None:
+    VerifiedCredential.objects.all().delete()
+
+
+def lose_scores() -> None:
+    Score.objects.filter(passport__address=PEOPLE[0]).delete()
+
+
+EVENTS = (
+    give_a_link_away,
+    let_links_expire,
+    lose_links,
+    weigh_otherwise,
+    delete_stamps,
+    revoke_stamps,
+    tamper_without_a_trace,
+    lose_copies,
+    forget_signatures,
+    lose_scores,
+)
+
+
+def truncate() -> None:
+    kept = ("django_", "auth_permission")
+    tables = ", ".join(name for name in connection.introspection.table_names() if not name.startswith(kept))
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables} CASCADE")
+
+
+@pytest.mark.django_db(transaction=True)
+@settings(EXAMPLES, max_examples=30)
+@given(
+    drawn=communities,
+    size=st.integers(1, 3),
+    rounds=st.integers(0, 2),
+    happened=st.lists(st.sampled_from(EVENTS), max_size=2, unique=True),
+    multi=st.sampled_from(["on", "off"]),
+    then_multi=st.sampled_from(["on", "off"]),
+)
+def test_whatever_was_kept_and_happened_since_both_leave_what_scoring_anew_leaves(
+    drawn: dict[str, Any],
+    size: int,
+    rounds: int,
+    happened: list[Callable[[], None]],
+    multi: str,
+    then_multi: str,
+) -> None:
+    """Committed, so that what is kept is used, and that a helper reads ahead."""
+    try:
+        make(drawn)
+        with override_settings(FF_MULTI_NULLIFIER=multi):
+            for _ in range(rounds):
+                one_by_one()
+        for event in happened:
+            event()
+        with override_settings(FF_MULTI_NULLIFIER=then_multi):
+            expected = undone(lambda: (forget(), one_by_one()))
+            assert undone(one_by_one) == expected
+            in_batches(size)
+            assert dump() == expected
+    finally:
+        truncate()
 
 
 def of(owner: str, texts: list[str]) -> list[str]:
