@@ -25,7 +25,7 @@ from settings.embedded_postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parent.parent
 SCORERS = 2  # processes that score, while the template is made
 RUN = "bench_run"
-CONTENT = 3  # another number for another content: the template is made anew
+CONTENT = 4  # another number for another content: the template is made anew
 
 
 def cluster() -> EmbeddedPostgres:
@@ -113,19 +113,20 @@ def fill() -> None:
 
 
 def migrate() -> None:
-    """Whatever migrations the template has not seen, and this checkout's functions."""
+    """Whatever migrations the template has not seen, and this checkout's functions and triggers."""
     import django
     from django.core.management import call_command
     from django.db import connection
 
     django.setup()
     call_command("migrate", verbosity=0)
-    from scorer_fast.sql.functions import FUNCTIONS
+    from scorer_fast.sql.functions import FUNCTIONS, TRIGGERS
 
     with connection.cursor() as cursor:
-        for function in FUNCTIONS:
-            cursor.execute(function.drop)
-            cursor.execute(function.create)
+        for each in (*TRIGGERS, *FUNCTIONS):
+            cursor.execute(each.drop)
+        for each in (*FUNCTIONS, *TRIGGERS):
+            cursor.execute(each.create)
 
 
 def make_communities() -> None:

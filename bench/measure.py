@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.load import Job, Load, Result
 from bench.servers import Server, postgres_cpu_seconds
+from bench.traffic import FLOOR_REQUEST
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def sample(result: Result, cpu: float, database_cpu: float, concurrency: int) ->
     )
 
 
+WARM, WARM_SECONDS = 20, 1.0  # floor requests a connection before each turn, and at most how long
 Give = Callable[[Cell, int], list[str]]
 
 
@@ -96,7 +98,9 @@ class Bench:
         self.refused: dict[str, int] = {}
 
     def measure(self, cell: Cell, size: Size, *, keep: bool = True, before: str = "") -> Sample | None:
+        """One turn of a cell. A few requests for the floor come first: no cell pays for what ran before it."""
         server = self.servers[cell.side]
+        self.load.run(Job(server.port, cell.concurrency, [FLOOR_REQUEST], WARM_SECONDS, WARM * cell.concurrency))
         requests = self.give(cell, size.count)
         job = Job(server.port, cell.concurrency, requests, size.seconds, size.count, before)
         cpu, database_cpu = server.cpu_seconds(), postgres_cpu_seconds(self.database.data)
