@@ -53,9 +53,6 @@ class Deduplicated(NamedTuple):
     changed_links: tuple[ChangedLink, ...]
 
 
-NOTHING_TO_DO = Deduplicated((), (), (), ())
-
-
 def deduplicate(
     stamps: Iterable[Valid], links: Mapping[str, Link], *, address: str, now: datetime, multi: bool
 ) -> Deduplicated:

@@ -119,27 +119,26 @@ def decide(
 ) -> Plan:
     """Score an address on the rows read and the stamps found valid; pure.
 
-    What is settled is not worked out again; Changed where it does not hold any longer and nothing else was read.
+    What is settled is not worked out again, only what stamps beyond it come to; Changed where it does not hold any
+    longer and the stamps themselves were not read.
     ``weights``: those of the row where they were read already, for many addresses.
     """
     settled = row.settled
     if settled is not None and not settled.holds_at(now):
+        if not row.is_in_full:
+            raise Changed
         settled = None
-    if row.is_in_full:
-        found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
-    elif settled is not None:
-        found = dedup.NOTHING_TO_DO
-    else:
-        raise Changed
+    found = dedup.deduplicate(signed, row.links, address=address, now=now, multi=rules.multi_nullifier)
     if weights is None:
         weights = weights_of(row.weights, row.overrides)
-    counting: Sequence[tuple[str, str]]
-    earning: Sequence[points.Earning]
+    beyond = found.counting if settled is None or not row.is_in_full else [s for s in found.counting if s.key < 0]
+    counting: Sequence[tuple[str, str]] = score.shown(beyond)
+    earning: Sequence[points.Earning] = beyond
+    expires_at = score.earliest_expiry(beyond)
     if settled is not None:
-        counting, earning, expires_at = settled.counting, settled.marks or (), settled.expires_at
-    else:
-        counting, earning = score.shown(found.counting), found.counting
-        expires_at = score.earliest_expiry(found.counting)
+        counting = [*settled.counting, *counting]
+        earning = [*(settled.marks or ()), *earning]
+        expires_at = min((at for at in (settled.expires_at, expires_at) if at is not None), default=None)
     scored = score.score_stamps(counting, expires_at, found.clashes, weights, Decimal(row.threshold))
     wanted = {stamp.key for stamp in found.counting}
     kept: set[int] = set()

@@ -20,10 +20,10 @@ def are_wanted(plan: Plan) -> bool:
     """Whether a reading of ``plan`` would be worth keeping, if something of it is news.
 
     Not where a request posts a stamp more to many that are known: what is kept serves the next request all the
-    same, and who only reads will keep the rest.
+    same, and who only reads will keep the rest. Nor where the stamps were settled: then they were not read.
     """
     row = plan.row
-    return conf.keep_readings_days > 0 and not (plan.change and row.known * 2 >= len(row.stamps))
+    return conf.keep_readings_days > 0 and row.is_in_full and not (plan.change and row.known * 2 >= len(row.stamps))
 
 
 def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -> Reading | None:

@@ -88,11 +88,10 @@ def score_address(
         reverify = signatures.is_sampled()
         try:
             with nullcontext() if community_id is None else queued(conf.database, address, community_id):
-                may_settle = not (reverify or change or posted.replaced)
                 row = _read(
                     address,
                     community,
-                    settling=the_rules.of_settling() if may_settle else None,
+                    settling=None if reverify else the_rules.of_settling(),
                     with_text=reverify,
                     listed=with_stamps,
                     posted=posted,
@@ -132,23 +131,27 @@ def require_community(community: CommunityKey, missing: Problem) -> None:
 def _read(
     address: str, community: CommunityKey, *, settling: str | None, with_text: bool, listed: bool, posted: Posted
 ) -> ScoringRow | None:
-    with step("read"):
-        return context.read(
-            lambda: read_scoring(
-                conf.database,
-                community,
-                address,
-                verifier=VERIFIER,
-                rules=settling,
-                now=context.now(),
-                # A rehearsal compares every row that the host writes.
-                in_full=not context.is_live(),
-                points=conf.human_points_enabled,
-                with_text=with_text,
-                listed=listed,
-                posted=posted,
-            )
+    def read(rules: str | None) -> ScoringRow | None:
+        return read_scoring(
+            conf.database,
+            community,
+            address,
+            verifier=VERIFIER,
+            rules=rules,
+            now=context.now(),
+            in_full=not context.is_live(),  # a rehearsal compares every row that the host writes
+            points=conf.human_points_enabled,
+            with_text=with_text,
+            listed=listed,
+            posted=posted,
         )
+
+    def read_enough() -> ScoringRow | None:
+        row = read(settling)
+        return read(None) if row is not None and row.needs_full(address) else row
+
+    with step("read"):
+        return context.read(read_enough)
 
 
 class Found(NamedTuple):
@@ -170,8 +173,9 @@ def _decide(
         multi=the_rules.multi_nullifier,
     )
     log_unreadable(reading.unreadable)
-    if row.settled is not None and not row.is_in_full:
-        count("signatures.remembered", len(row.settled.counting))
+    settled_count = 0 if row.is_in_full or row.settled is None else len(row.settled.counting)
+    if settled_count:
+        count("signatures.remembered", settled_count)
     with step("verify"):
         checked = signatures.check(reading.candidates, reverify=reverify, ahead=question)
     with step("decide"):
@@ -180,7 +184,7 @@ def _decide(
         address=address,
         scorer_id=row.community_id,
         stamp_count=row.stamp_count,
-        valid_count=len(checked.good) if row.settled is None else len(row.settled.counting),
+        valid_count=len(checked.good) + settled_count,
         deduped_count=len(plan.dedup.clashes),
     )
     return plan, Found(checked, not reading.unreadable and len(checked.good) == len(reading.candidates))

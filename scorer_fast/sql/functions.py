@@ -104,7 +104,7 @@ BEGIN
     v_generation := scorer_fast_generation_1();
     generation := v_generation;
 
-    IF p_rules IS NOT NULL THEN
+    IF p_rules IS NOT NULL AND NOT is_replacing THEN
         SELECT t.token, t.reading
         INTO v_token, v_settled
         FROM scorer_fast_settledreading AS t
@@ -120,9 +120,10 @@ BEGIN
         END IF;
     END IF;
 
+    -- Where the stored stamps are settled only the posted ones are read.
     IF settled IS NOT NULL AND NOT p_in_full THEN
-        kept_ids := '{}';
-        is_kept := TRUE;
+        kept_ids := live_ids;
+        v_nullifiers := '{}';
     ELSE
         SELECT k.live_versions, k.stored_versions, k.stored_stamps, k.stamps, k.nullifiers
         INTO v_kept_live, v_kept_copies, v_kept_stored, kept_stamps, v_nullifiers
@@ -146,83 +147,84 @@ BEGIN
               ON e.pair ->> 1 = n.version
              AND (e.pair ->> 2)::bigint = ANY (kept_ids);
         END IF;
-        is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
+    END IF;
+    is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
 
-        -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
-        IF NOT is_kept THEN
-            WITH worded AS MATERIALIZED (
-                SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
-                FROM (
-                    SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
-                           c.stamp #> '{}' AS stamp
-                    FROM ceramic_cache_ceramiccache AS c
-                    WHERE c.id = ANY (live_ids)
-                      AND c.id <> ALL (kept_ids)
-                    OFFSET 0
-                ) AS s
-                UNION ALL
-                SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
-                FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-            ),
-            judged AS MATERIALIZED (
-                SELECT w.key, w.provider, w.version, w.stamp, w.body,
-                       w.stamp -> 'credentialSubject' AS subject,
-                       sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
-                FROM worded AS w
-            ),
-            named AS (
-                SELECT j.subject ->> 'hash' AS nullifier
-                FROM judged AS j
-                UNION ALL
-                SELECT n.nullifier
-                FROM judged AS j
-                CROSS JOIN LATERAL jsonb_array_elements_text(
-                    CASE jsonb_typeof(j.subject -> 'nullifiers')
-                        WHEN 'array' THEN j.subject -> 'nullifiers'
-                        ELSE '[]'::jsonb
-                    END
-                ) AS n (nullifier)
-            )
-            SELECT (SELECT json_agg(json_build_array(
-                               j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                               CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
-                               j.stamp -> 'issuer', j.stamp -> 'expirationDate',
-                               j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash',
-                               j.subject -> 'nullifiers'))
-                    FROM judged AS j
-                    LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
-                   v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
-            INTO stamps, v_nullifiers;
-        END IF;
-
-        -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
-        IF v_unknown IS NOT NULL THEN
-            SELECT json_agg(json_build_array(r.id, concat_ws(',', r.id, r.xmin, r.ctid), COALESCE(p.key, c.id)))
-            INTO compared_stamps
-            FROM registry_stamp AS r
-            LEFT JOIN (
-                SELECT l.id, l.provider, l.stamp
-                FROM ceramic_cache_ceramiccache AS l
-                WHERE l.id = ANY (live_ids)
+    -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
+    IF NOT is_kept THEN
+        WITH worded AS MATERIALIZED (
+            SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
+            FROM (
+                SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+                       c.stamp #> '{}' AS stamp
+                FROM ceramic_cache_ceramiccache AS c
+                WHERE c.id = ANY (live_ids)
+                  AND c.id <> ALL (kept_ids)
                 OFFSET 0
-            ) AS c
-              ON c.provider = r.provider
-             AND (ROW(c.stamp)::record *= ROW(r.credential)::record OR c.stamp = r.credential)
-            LEFT JOIN (
-                SELECT -e.position AS key, e.entry ->> 'provider' AS provider, e.entry -> 'stamp' AS stamp
-                FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-                OFFSET 0
-            ) AS p
-              ON p.provider = r.provider
-             AND p.stamp = r.credential
-            WHERE r.id = ANY (v_unknown);
-        END IF;
+            ) AS s
+            UNION ALL
+            SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+        ),
+        judged AS MATERIALIZED (
+            SELECT w.key, w.provider, w.version, w.stamp, w.body,
+                   w.stamp -> 'credentialSubject' AS subject,
+                   sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
+            FROM worded AS w
+        ),
+        named AS (
+            SELECT j.subject ->> 'hash' AS nullifier
+            FROM judged AS j
+            UNION ALL
+            SELECT n.nullifier
+            FROM judged AS j
+            CROSS JOIN LATERAL jsonb_array_elements_text(
+                CASE jsonb_typeof(j.subject -> 'nullifiers')
+                    WHEN 'array' THEN j.subject -> 'nullifiers'
+                    ELSE '[]'::jsonb
+                END
+            ) AS n (nullifier)
+        )
+        SELECT (SELECT json_agg(json_build_array(
+                           j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
+                           CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
+                           j.stamp -> 'issuer', j.stamp -> 'expirationDate',
+                           j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash',
+                           j.subject -> 'nullifiers'))
+                FROM judged AS j
+                LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
+               v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
+        INTO stamps, v_nullifiers;
+    END IF;
 
+    -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
+    IF v_unknown IS NOT NULL THEN
+        SELECT json_agg(json_build_array(r.id, concat_ws(',', r.id, r.xmin, r.ctid), COALESCE(p.key, c.id)))
+        INTO compared_stamps
+        FROM registry_stamp AS r
+        LEFT JOIN (
+            SELECT l.id, l.provider, l.stamp
+            FROM ceramic_cache_ceramiccache AS l
+            WHERE l.id = ANY (live_ids)
+            OFFSET 0
+        ) AS c
+          ON c.provider = r.provider
+         AND (ROW(c.stamp)::record *= ROW(r.credential)::record OR c.stamp = r.credential)
+        LEFT JOIN (
+            SELECT -e.position AS key, e.entry ->> 'provider' AS provider, e.entry -> 'stamp' AS stamp
+            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+            OFFSET 0
+        ) AS p
+          ON p.provider = r.provider
+         AND p.stamp = r.credential
+        WHERE r.id = ANY (v_unknown);
+    END IF;
+
+    IF v_nullifiers <> '{}' THEN
         links := scorer_fast_read_links_1(p_address, v_community, v_nullifiers);
-        IF p_rules IS NOT NULL THEN
-            token := encode(
-                scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies), 'hex');
-        END IF;
+    END IF;
+    IF p_rules IS NOT NULL AND settled IS NULL AND p_posted = '[]' AND p_replaced = '{}' THEN
+        token := encode(scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies), 'hex');
     END IF;
 
     IF p_with_text THEN
@@ -349,7 +351,8 @@ $function$
 """
 
 # Most nullifiers are the address's own, and lie side by side in the index of addresses: a tenth of the work of finding
-# them one by one, as whatever is not among its first 400 links is. With its LIMIT the inner query is planned by itself.
+# them one by one, as whatever is not among its first 400 links is, and as a few are. With its LIMIT the inner query is
+# planned by itself.
 CREATE_READ_LINKS = """
 -- who holds these nullifiers in a community; registry_hashscorerlink (address) and (hash, community_id)
 CREATE OR REPLACE FUNCTION scorer_fast_read_links_1(p_address text, p_community_id bigint, p_nullifiers text[])
@@ -363,16 +366,18 @@ DECLARE
     v_links json[];
     v_others text[];
 BEGIN
-    SELECT array_agg(o.hash), array_agg(json_build_array(o.hash, o.address, o.expires_at))
-    INTO v_found, v_links
-    FROM (
-        SELECT h.hash, h.address, h.expires_at, h.community_id
-        FROM registry_hashscorerlink AS h
-        WHERE h.address = p_address
-        LIMIT 400
-    ) AS o
-    WHERE o.community_id = p_community_id
-      AND o.hash = ANY (p_nullifiers);
+    IF cardinality(p_nullifiers) > 4 THEN
+        SELECT array_agg(o.hash), array_agg(json_build_array(o.hash, o.address, o.expires_at))
+        INTO v_found, v_links
+        FROM (
+            SELECT h.hash, h.address, h.expires_at, h.community_id
+            FROM registry_hashscorerlink AS h
+            WHERE h.address = p_address
+            LIMIT 400
+        ) AS o
+        WHERE o.community_id = p_community_id
+          AND o.hash = ANY (p_nullifiers);
+    END IF;
     IF cardinality(p_nullifiers) > COALESCE(cardinality(v_found), 0) THEN
         v_others := ARRAY(
             SELECT n.nullifier FROM unnest(p_nullifiers) AS n (nullifier)

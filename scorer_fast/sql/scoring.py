@@ -48,9 +48,10 @@ class ScoringRow(NamedTuple):
     ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text.
     ``known``: how many of the stamps were known from an earlier request, by the versions of the rows; ``is_kept``:
     whether they all were, and all of ``stored_stamps``.
-    ``settled``: what came of the stamps earlier and still holds. Without ``is_in_full`` there is nothing but that:
-    ``stamps``, ``links`` and ``stored_stamps`` were not read. ``token`` (hex): what a settled reading is kept by, None
-    where it cannot be; ``generation``: that of the signatures that are remembered (``sql/kept.py``).
+    ``settled``: what came of the stored stamps earlier and still holds. Without ``is_in_full`` that is all there is of
+    them: ``stamps`` are the posted ones, ``links`` theirs, and ``stored_stamps`` are none. ``token`` (hex): what a
+    settled reading is kept by, None where it cannot be; ``generation``: that of the signatures that are remembered
+    (``sql/kept.py``).
     """
 
     community_id: int
@@ -76,7 +77,11 @@ class ScoringRow(NamedTuple):
     @property
     def stamp_count(self) -> int:
         """How many live stamps there are, posted ones among them."""
-        return len(self.stamps) if self.settled is None else self.settled.stamp_count
+        return len(self.stamps) + (0 if self.is_in_full or self.settled is None else self.settled.stamp_count)
+
+    def needs_full(self, address: str) -> bool:
+        """Whether a posted stamp names a nullifier that the address holds, perhaps by one of the settled stamps."""
+        return not self.is_in_full and any(link.address == address for link in self.links.values())
 
 
 READ_SCORING = """
@@ -121,8 +126,8 @@ def read_scoring(
 ) -> ScoringRow | None:
     """What scoring ``address`` needs; None when there is no such community.
 
-    ``rules``: those of settling; with them what is settled at ``now`` comes instead of stamps and links, or ``in_full``
-    beside them. None where nothing may be taken as settled.
+    ``rules``: those of settling; with them what is settled at ``now`` comes instead of stored stamps and their links,
+    or ``in_full`` beside them. None where nothing may be taken as settled.
     ``with_text``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
     ``listed``: with the live stamps as the answers list them.
     """

@@ -21,9 +21,11 @@ from scorer_fast.sql.communities import CommunityKey
 from scorer_fast.sql.functions import TRIGGERS, create_missing
 from scorer_fast.sql.scoring import ScoringRow, read_scoring
 from tests.factories import rows
+from tests.operations.test_settled_property import post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OWNER = rows.OWNER
+POSTED = {"nullifiers": ("v0.0.0:posted",), "hash": None, "expires": "2099-01-01T00:00:00Z"}
 
 
 def reading(*, in_full: bool = False, verifier: str = VERIFIER, now: datetime | None = None) -> ScoringRow:
@@ -314,3 +316,49 @@ def test_nothing_is_kept_where_the_setting_says_so(one: Community, settings: Set
     for _ in range(3):
         internal_score(1, OWNER)
     assert not SettledReading.objects.exists()
+
+
+# ---- a posted stamp beyond what is settled
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[ScoringRow]:
+    """What the scoring reads from here on came to."""
+    found: list[ScoringRow] = []
+    read = scoring.read_scoring
+
+    def read_and_keep(*args: Any, **options: Any) -> Any:
+        found.append(read(*args, **options))
+        return found[-1]
+
+    monkeypatch.setattr(scoring, "read_scoring", read_and_keep)
+    return found
+
+
+def test_a_posted_stamp_alone_is_read(scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]) -> None:
+    settings.CERAMIC_CACHE_SCORER_ID = 1
+    answer = post(OWNER, [{**POSTED, "provider": "Github"}])
+    assert [(row.is_in_full, len(row.stamps), row.stamp_count) for row in reads] == [(False, 1, 3)]
+    assert list(answer["score"]["stamps"]) == ["Google", "Ens", "Github"], "in the order of the rows"
+    assert answer["score"]["score"] == "21.12300"
+    assert [stamp["provider"] for stamp in answer["stamps"]] == ["Google", "Ens", "Github"]
+    assert Stamp.objects.count() == HashScorerLink.objects.count() == 3
+
+
+def test_where_it_names_a_nullifier_of_the_address_s_own_all_are_read(
+    scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]
+) -> None:
+    settings.CERAMIC_CACHE_SCORER_ID = 1
+    own = HashScorerLink.objects.first()
+    answer = post(OWNER, [{**POSTED, "provider": "Github", "nullifiers": (own.hash,)}])
+    assert [(row.is_in_full, len(row.stamps)) for row in reads] == [(False, 1), (True, 3)]
+    assert set(answer["score"]["stamps"]) == {"Google", "Ens", "Github"}
+    assert HashScorerLink.objects.count() == 2
+
+
+def test_a_posted_stamp_that_replaces_one_reads_all(
+    scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]
+) -> None:
+    settings.CERAMIC_CACHE_SCORER_ID = 1
+    post(OWNER, [{**POSTED, "provider": "Google"}])
+    assert [row.is_in_full for row in reads] == [True]
