@@ -272,7 +272,9 @@ LANGUAGE plpgsql
 STABLE
 AS $function$
 BEGIN
-    RETURN COALESCE((SELECT g.value FROM scorer_fast_generation AS g), '00000000-0000-0000-0000-000000000000');
+    RETURN COALESCE(
+        (SELECT g.value FROM scorer_fast_generation AS g WHERE g.id = 1),
+        '00000000-0000-0000-0000-000000000000');
 END
 $function$
 """
