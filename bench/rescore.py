@@ -132,7 +132,7 @@ def report(found: dict[str, Cost]) -> None:
         ratio = "" if base is one else f"{base.wall / one.wall:.1f} (cpu {base.cpu / one.cpu:.1f})"
         print(f"{name:<30} {one.wall:8.3f} {one.python:8.3f} {one.postgres:9.3f} {one.cpu:8.3f}   {ratio}")
     load = os.getloadavg()[0]
-    if load > 1.5:
+    if load > 2.5:  # two of it are this program and its PostgreSQL
         print(f"The machine was busy with other things (load {load:.1f}): compare CPU times, not wall times.")
 
 
