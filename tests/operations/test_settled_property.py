@@ -102,5 +102,7 @@ def test_a_posted_stamp_leaves_what_reading_everything_leaves(
                 event()
             assert undone(post_it) == undone(post_it_with_nothing_kept)
             assert answers[0] == answers[1]
+            post_it()  # and keeps what came of it
+            assert undone(one_by_one) == undone(lambda: (forget(), one_by_one()))
     finally:
         truncate()
