@@ -75,17 +75,20 @@ class Plan:
     points: points.PointsRead | None
 
     @property
-    def touches_only_the_score(self) -> bool:
-        """Whether one statement writes it all: the steady state of an address whose stamps did not change."""
+    def leaves_stamps_and_links(self) -> bool:
+        """Whether stamps, links and copies are already as they should be."""
         return not (
-            self.row.score_id is None
-            or self.change
+            self.change
             or self.dedup.new_links
             or self.dedup.changed_links
             or self.new_stamp_keys
             or self.gone_stamp_ids
-            or self.awards
         )
+
+    @property
+    def touches_only_the_score(self) -> bool:
+        """Whether one statement writes it all: the steady state of an address whose stamps did not change."""
+        return self.row.score_id is not None and self.leaves_stamps_and_links and not self.awards
 
     def answer(self) -> dict[str, Any]:
         """The Score body, points aside."""

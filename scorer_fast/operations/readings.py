@@ -97,19 +97,13 @@ def settled_of(
     ):
         return None
     if written is None:
-        passport_id, token = row.passport_id, row.token if _is_as_it_should_be(plan) else None
+        passport_id, token = row.passport_id, row.token if plan.leaves_stamps_and_links else None
     else:
         passport_id, token = written.passport_id, _token_of(plan, written, rules, reading)
     if passport_id is None or token is None:
         return None
     settled = settle(row.stamps, counting, now=plan.now, with_marks=row.points is not None)
     return settled_reading(passport_id, token, row.generation, settled)
-
-
-def _is_as_it_should_be(plan: Plan) -> bool:
-    return not (
-        plan.change or plan.dedup.new_links or plan.dedup.changed_links or plan.new_stamp_keys or plan.gone_stamp_ids
-    )
 
 
 def _token_of(plan: Plan, written: Written, rules: Rules, reading: Reading | None) -> str | None:

@@ -36,7 +36,7 @@ from ..sql.connection import is_contention, is_lost
 from ..sql.kept import Reading, SettledReading
 from ..sql.rescore import AddressRow, AwardWrite, CommunityRow, MovedLink, ScoreOfPassport, StoredEvidence
 from ..sql.rescore_runs import BatchRow, FailureRow, RunRow
-from ..sql.scoring import ScoringRow, Seen
+from ..sql.scoring import ScoringRow
 from ..telemetry import count
 from . import signatures
 from .plan import Plan, Rules, decide
@@ -373,22 +373,20 @@ class Worker:
 
     def _score_batch(self, batch: BatchRow, turn: Turn) -> Outcome:
         read = self._read(batch)
-        decided = self._decide(read)
-        writes = writes_of(decided)
+        writes = self._decide(read)
         if not turn.comes():
             read = self._read(batch)
-            decided = self._decide(read)
-            writes = writes_of(decided)
+            writes = self._decide(read)
         left: set[int] = set()
         for _ in range(ROUNDS):
             try:
-                write_batch(self.alias, self.run.community_id, writes, decided, read.now)
+                write_batch(self.alias, self.run.community_id, writes, read.now)
             except Stale as stale:
                 count("writes.retried", len(stale.passport_ids))
                 left |= stale.passport_ids
-                decided = self._decide(read, left)
-                writes = writes_of(decided)
+                writes = self._decide(read, left)
                 continue
+            decided = writes.decided
             return Outcome(
                 scored=len(decided.plans),
                 unchanged=len(decided.unchanged) + read.gone,
@@ -424,12 +422,15 @@ class Worker:
         checked = _check_signatures(members, frozenset(sampled))
         return BatchRead(now, the_rules, members, failures, checked, gone=len(batch.passport_ids) - len(rows))
 
-    def _decide(self, read: BatchRead, left: Collection[int] = ()) -> Decided:
-        return decide_in_order(
-            [member for member in read.members if member.passport_id not in left],
-            now=read.now,
-            rules=read.rules,
-            only_changed=self.run.only_changed,
+    def _decide(self, read: BatchRead, left: Collection[int] = ()) -> Writes:
+        """What is to be written of what was read, but for the passports that are ``left``."""
+        return writes_of(
+            decide_in_order(
+                [member for member in read.members if member.passport_id not in left],
+                now=read.now,
+                rules=read.rules,
+                only_changed=self.run.only_changed,
+            )
         )
 
     def _alone(self, batch: BatchRow, turn: Turn) -> Outcome:
@@ -488,7 +489,6 @@ class Member:
     passport_id: int
     address: str
     row: ScoringRow
-    seen: Seen
     stored: StoredEvidence | None
     metamask_awards: int
     candidates: tuple[Valid, ...]
@@ -532,7 +532,6 @@ def read_members(
                 row.passport_id,
                 row.address,
                 scoring,
-                row.seen(),
                 row.stored_evidence(),
                 row.metamask_awards(),
                 reading.candidates,
@@ -572,7 +571,6 @@ class Decided:
     """What a batch writes: plans by passport, and what becomes of the links in the end, by nullifier."""
 
     plans: list[Plan] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)  # the plans' tokens, in their order
     unchanged: list[Plan] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
     new_links: list[NewLink] = field(default_factory=list)
@@ -610,7 +608,6 @@ def decide_in_order(members: Iterable[Member], *, now: datetime, rules: Rules, o
             decided.unchanged.append(plan)
             continue
         decided.plans.append(plan)
-        decided.seen.append(member.seen)
         for new in plan.dedup.new_links:
             later[new.hash] = Link(*new)
         for changed in plan.dedup.changed_links:
@@ -645,6 +642,7 @@ def is_unchanged(plan: Plan, stored: StoredEvidence) -> bool:
 class Writes(NamedTuple):
     """What a batch writes, ready to be sent: whoever waits for it to be written waits for nothing else."""
 
+    decided: Decided
     passport_ids: list[int]
     gone: list[int]  # rows of registry_stamp
     new: list[tuple[int, int]]  # passport, and the row of the cache to copy
@@ -655,19 +653,17 @@ def writes_of(decided: Decided) -> Writes:
     """The writes of all plans."""
     plans = {plan.row.passport_id: plan for plan in decided.plans if plan.row.passport_id is not None}
     return Writes(
+        decided,
         list(plans),
         [stamp_id for plan in plans.values() for stamp_id in plan.gone_stamp_ids],
         [(passport_id, key) for passport_id, plan in plans.items() for key in plan.new_stamp_keys],
-        sql.scores_json(
-            _score_of_passport(passport_id, plan, seen)
-            for (passport_id, plan), seen in zip(plans.items(), decided.seen, strict=True)
-        ),
+        sql.scores_json(_score_of_passport(passport_id, plan) for passport_id, plan in plans.items()),
     )
 
 
-def write_batch(alias: str, community_id: int, writes: Writes, decided: Decided, now: datetime) -> None:
+def write_batch(alias: str, community_id: int, writes: Writes, now: datetime) -> None:
     """Write all of it, or raise: Stale for addresses that somebody else holds or changed, Changed for lost claims."""
-    passport_ids = writes.passport_ids
+    decided, passport_ids = writes.decided, writes.passport_ids
     if not passport_ids:
         return
     with transaction.atomic(using=alias):
@@ -703,8 +699,8 @@ def _write_awards(alias: str, community_id: int, plans: Iterable[Plan], now: dat
         raise Changed
 
 
-def _score_of_passport(passport_id: int, plan: Plan, seen: Seen) -> ScoreOfPassport:
-    score = plan.score
+def _score_of_passport(passport_id: int, plan: Plan) -> ScoreOfPassport:
+    score, seen = plan.score, plan.row.seen
     return ScoreOfPassport(
         passport_id=passport_id,
         score_id=plan.row.score_id,

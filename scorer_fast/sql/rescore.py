@@ -53,10 +53,6 @@ class AddressRow(NamedTuple):
     settled: str | None
     token: str | None
 
-    def seen(self) -> Seen:
-        """The token of what was read."""
-        return Seen(self.live_ids, self.newest_update, self.last_score_timestamp)
-
     def scoring_row(self, community: CommunityRow) -> ScoringRow:
         """What scoring one address reads."""
         settled = None if self.settled is None else read_settled(self.settled)
@@ -71,7 +67,7 @@ class AddressRow(NamedTuple):
             overrides=community.overrides,
             passport_id=self.passport_id,
             score_id=self.score_id,
-            seen=self.seen(),
+            seen=Seen(self.live_ids, self.newest_update, self.last_score_timestamp),
             is_replacing=False,
             stamps=stamps,
             links={
