@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from django.db import connection, transaction
+from django.test import Client
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,29 @@ def store(passport: Passport, owner: str, drawn: dict[str, Any]) -> None:
     cached = CeramicCache.objects.create(address=owner, provider=provider, stamp=credential, proof_value="proof")
     if drawn["state"] == "revoked":
         Revocation.objects.create(proof_value="proof", ceramic_cache=cached)
+
+
+def post(owner: str, stamps: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the owner is answered, without ids and times."""
+    payload = [
+        {
+            "provider": stamp["provider"],
+            "stamp": signed(owner, stamp["provider"], stamp["nullifiers"], stamp["hash"], stamp["expires"]),
+        }
+        for stamp in stamps
+    ]
+    response = Client().post(
+        "/ceramic-cache/stamps/bulk",
+        json.dumps(payload),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {world.token(owner)}"},
+    )
+    assert response.status_code == 201, response.content
+    answer = response.json()
+    answer["score"].pop("last_score_timestamp")
+    for stamp in answer["stamps"]:
+        stamp.pop("id")
+    return dict(answer)
 
 
 # ---- what is compared

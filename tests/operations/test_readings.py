@@ -8,18 +8,25 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from api.account.models import Community
-from api.ceramic_cache.models import CeramicCache, Revocation
 from api.registry.models import Stamp
-from scorer_fast.models import KeptReading, VerifiedCredential
+from scorer_fast.models import KeptReading
 from scorer_fast.operations import signatures
 from scorer_fast.operations.score import internal_score
 from scorer_fast.operations.verifier import VERIFIER
 from scorer_fast.sql.communities import CommunityKey
 from scorer_fast.sql.scoring import ScoringRow, read_scoring
 from tests.factories import rows
+from tests.operations.stamp_writes import (
+    OWNER,
+    add_a_stamp,
+    forget_a_signature,
+    revoke,
+    tamper,
+    without_times,
+    write_back,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OWNER = rows.OWNER
 
 
 def reading(**options: Any) -> ScoringRow:
@@ -52,10 +59,6 @@ def scored(one: Community, settings: Settings) -> dict[str, Any]:
     return answer
 
 
-def without_times(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name != "last_score_timestamp"}
-
-
 def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
     kept = reading()
     KeptReading.objects.all().delete()
@@ -76,24 +79,6 @@ def test_it_brings_the_texts_where_they_are_asked_for(scored: dict[str, Any]) ->
         assert texts == dict(cursor.fetchall())
 
 
-def write_google(columns: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE ceramic_cache_ceramiccache SET {columns} WHERE provider = 'Google'")
-
-
-def tamper() -> None:
-    write_google("stamp = jsonb_set(stamp, '{credentialSubject,nullifiers,0}', '\"v0.0.0:another\"')")
-
-
-def write_back() -> None:
-    write_google("provider = provider")
-
-
-def revoke() -> None:
-    stamp = CeramicCache.objects.get(provider="Google")
-    Revocation.objects.create(proof_value=stamp.proof_value, ceramic_cache=stamp)
-
-
 def rewrite_counting_stamps() -> None:
     for stamp in list(Stamp.objects.all()):
         stamp.delete()
@@ -102,14 +87,6 @@ def rewrite_counting_stamps() -> None:
 
 def change_a_counting_stamp() -> None:
     Stamp.objects.filter(provider="Google").update(credential={})
-
-
-def forget_a_signature() -> None:
-    VerifiedCredential.objects.first().delete()
-
-
-def add_a_stamp() -> None:
-    rows.stamps(OWNER, "Github")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from api.account.models import Community
-from api.ceramic_cache.models import CeramicCache, Revocation
 from api.registry.models import HashScorerLink, HumanPoints, Stamp
 from api.scorer_weighted.models import BinaryWeightedScorer
 from scorer_fast.domain.settled import Settled
@@ -21,10 +20,19 @@ from scorer_fast.sql.communities import CommunityKey
 from scorer_fast.sql.functions import TRIGGERS, create_missing
 from scorer_fast.sql.scoring import ScoringRow, read_scoring
 from tests.factories import rows
-from tests.operations.test_settled_property import post
+from tests.operations.drawn import post
+from tests.operations.stamp_writes import (
+    OWNER,
+    add_a_stamp,
+    forget_a_signature,
+    revoke,
+    tamper,
+    without_times,
+    write_back,
+    write_google,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
-OWNER = rows.OWNER
 POSTED = {"nullifiers": ("v0.0.0:posted",), "hash": None, "expires": "2099-01-01T00:00:00Z"}
 
 
@@ -45,10 +53,6 @@ def reading(*, in_full: bool = False, verifier: str = VERIFIER, now: datetime | 
 
 def settled() -> Settled | None:
     return reading().settled
-
-
-def without_times(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name != "last_score_timestamp"}
 
 
 @pytest.fixture
@@ -77,26 +81,8 @@ def test_a_rehearsal_reads_the_rest_too(scored: dict[str, Any]) -> None:
     assert len(row.stamps) == len(row.links) == len(row.stored_stamps) == 2
 
 
-def write_google(columns: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE ceramic_cache_ceramiccache SET {columns} WHERE provider = 'Google'")
-
-
-def tamper() -> None:
-    write_google("stamp = jsonb_set(stamp, '{credentialSubject,nullifiers,0}', '\"v0.0.0:another\"')")
-
-
-def write_back() -> None:
-    write_google("provider = provider")
-
-
 def delete_softly() -> None:
     write_google("deleted_at = now()")
-
-
-def revoke() -> None:
-    stamp = CeramicCache.objects.get(provider="Google")
-    Revocation.objects.create(proof_value=stamp.proof_value, ceramic_cache=stamp)
 
 
 def rewrite_a_copy() -> None:
@@ -124,17 +110,9 @@ def let_a_link_expire() -> None:
     HashScorerLink.objects.filter(pk=HashScorerLink.objects.first().pk).update(expires_at=rows.PAST)
 
 
-def forget_a_signature() -> None:
-    VerifiedCredential.objects.first().delete()
-
-
 def forget_all_signatures() -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE scorer_fast_verifiedcredential")
-
-
-def add_a_stamp() -> None:
-    rows.stamps(OWNER, "Github")
 
 
 @pytest.mark.parametrize(

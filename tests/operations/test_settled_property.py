@@ -1,15 +1,13 @@
 """Whatever was kept of an address's stamps, and whatever happened since: a posted stamp leaves the same rows."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.test import Client, override_settings
+from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.host import world
 from tests.operations.drawn import (
     EVENTS,
     EXAMPLES,
@@ -21,7 +19,7 @@ from tests.operations.drawn import (
     forget,
     make,
     one_by_one,
-    signed,
+    post,
     truncate,
     undone,
 )
@@ -36,29 +34,6 @@ posted = st.fixed_dictionaries(
         "expires": st.sampled_from(FUTURE),
     }
 )
-
-
-def post(owner: str, stamps: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the owner is answered, without ids and times."""
-    payload = [
-        {
-            "provider": stamp["provider"],
-            "stamp": signed(owner, stamp["provider"], stamp["nullifiers"], stamp["hash"], stamp["expires"]),
-        }
-        for stamp in stamps
-    ]
-    response = Client().post(
-        "/ceramic-cache/stamps/bulk",
-        json.dumps(payload),
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {world.token(owner)}"},
-    )
-    assert response.status_code == 201, response.content
-    answer = response.json()
-    answer["score"].pop("last_score_timestamp")
-    for stamp in answer["stamps"]:
-        stamp.pop("id")
-    return dict(answer)
 
 
 @pytest.mark.django_db(transaction=True)
