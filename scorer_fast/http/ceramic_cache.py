@@ -19,14 +19,14 @@ router = Router()
 def cache_add_stamps(request: HttpRequest, payload: list[schemas.StampToAdd]) -> HttpResponse:
     """Store stamps of the token's address in place of older ones, and score it."""
     scored = cache.cache_add_stamps(address_of(request), [Entry(item.provider, item.stamp) for item in payload])
-    return json_response(stamps_and_score_body(scored, with_points=True), 201)
+    return json_response(stamps_and_score_body(scored), 201)
 
 
 @endpoint(router, answers=schemas.StampsAndScore, refuses=(404,), auth=token_auth)
 def cache_patch_stamps(request: HttpRequest, payload: list[schemas.StampToPatch]) -> HttpResponse:
     """Remove the stamps of every named provider, store those that are brought, and score."""
     scored = cache.cache_patch_stamps(address_of(request), [Entry(item.provider, item.stamp) for item in payload])
-    return json_response(stamps_and_score_body(scored, with_points=True))
+    return json_response(stamps_and_score_body(scored))
 
 
 @endpoint(router, answers=schemas.Stamps, refuses=(404,), auth=token_auth)

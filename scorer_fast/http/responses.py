@@ -24,9 +24,9 @@ def stamps_body(stamps: str) -> dict[str, Any]:
     return {"success": True, "stamps": orjson.Fragment(stamps)}
 
 
-def stamps_and_score_body(scored: Scored, *, with_points: bool = False) -> dict[str, Any]:
+def stamps_and_score_body(scored: Scored) -> dict[str, Any]:
     """The Stamps shape with the score beside it."""
-    return stamps_body(scored.stamps()) | {"score": scored.answer(with_points=with_points)}
+    return stamps_body(scored.stamps()) | {"score": scored.answer()}
 
 
 def ban_body(hash_: str | None, ban: Ban | None) -> dict[str, Any]:

@@ -28,19 +28,22 @@ _met: dict[str, None] = {}
 
 
 class Ahead(NamedTuple):
-    """The question under way: the texts by the keys that the read gives posted stamps, and the answers to come."""
+    """The question under way: the credentials by the keys that the read gives posted stamps, and the answers to come.
 
-    texts: dict[int, str]
+    ``credentials``: as JSON whose names are in order, to be compared.
+    """
+
+    credentials: dict[int, bytes]
     answers: Future[list[bool]]
 
     def covers(self, stamp: Valid) -> bool:
         """Whether the question is about this very credential: number for number as PostgreSQL wrote it."""
-        asked = self.texts.get(stamp.key)
-        return asked is not None and stamp.text is not None and _normal(asked) == _normal(stamp.text)
+        asked = self.credentials.get(stamp.key)
+        return asked is not None and stamp.text is not None and asked == _normal(stamp.text)
 
     def wait(self, timeout: float) -> dict[int, bool]:
         """The answers by key; VerifierDown when they take over ``timeout`` seconds from now."""
-        return dict(zip(self.texts, verifier.wait(self.answers, timeout), strict=True))
+        return dict(zip(self.credentials, verifier.wait(self.answers, timeout), strict=True))
 
 
 def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime) -> Ahead | None:
@@ -61,9 +64,10 @@ def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime
     ).candidates
     if not candidates:
         return None
-    texts = {stamp.key: stamp.text or "" for stamp in candidates}
-    answers = verifier.start(list(texts.values()))
-    return None if answers is None else Ahead(texts, answers)
+    answers = verifier.start([stamp.text or "" for stamp in candidates])
+    if answers is None:
+        return None
+    return Ahead({stamp.key: _normal(stamp.text or "") for stamp in candidates}, answers)
 
 
 def meet(texts: Iterable[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from ..conf import conf
 from ..domain import points
 from ..domain.score import StoredScore, stored_answer
@@ -39,6 +41,7 @@ def cache_add_stamps(address: str, entries: Sequence[Entry]) -> Scored:
         CommunityKey(scorer_id),
         missing=MISSING,
         with_stamps=True,
+        with_points=True,
         change=Change(providers, new, SOURCE_APP, scorer_id),
         posted=payloads.posted(new, providers),
     )
@@ -54,6 +57,7 @@ def cache_patch_stamps(address: str, entries: Sequence[Entry]) -> Scored:
         CommunityKey(_configured_scorer()),
         missing=MISSING,
         with_stamps=True,
+        with_points=True,
         change=Change(providers, new),
         posted=payloads.posted(new, providers),
     )
@@ -87,7 +91,9 @@ def cache_delete_stamps(address: str, providers: Sequence[str]) -> Scored:
         raise
 
 
-def cache_get_score(token_address: str, address: str, alternate_scorer_id: int | None) -> dict[str, Any]:
+def cache_get_score(
+    token_address: str, address: str, alternate_scorer_id: int | None
+) -> dict[str, Any] | orjson.Fragment:
     """The stored score while it has not expired, else a new one; with points."""
     address = addresses.lowered(address)
     addresses.require_own(address, token_address)
@@ -97,7 +103,7 @@ def cache_get_score(token_address: str, address: str, alternate_scorer_id: int |
         raise Refused(MISSING)
     stored, known_points = found
     if stored is None or stored.has_expired(context.now()):
-        return score_address(address, CommunityKey(scorer_id), missing=MISSING).answer(with_points=True)
+        return score_address(address, CommunityKey(scorer_id), missing=MISSING, with_points=True).answer()
     note(address=address, scorer_id=scorer_id, outcome="stored")
     answer = stored_answer(address, stored)
     if known_points is not None:
@@ -112,7 +118,7 @@ def _stored(scorer_id: int, address: str) -> tuple[StoredScore | None, points.Po
         )
 
 
-def cache_calc_score(token_address: str, address: str, scorer_id: int) -> dict[str, Any]:
+def cache_calc_score(token_address: str, address: str, scorer_id: int) -> orjson.Fragment:
     """A new score for another scorer; with points."""
     community = CommunityKey(scorer_id)
     try:
@@ -121,7 +127,7 @@ def cache_calc_score(token_address: str, address: str, scorer_id: int) -> dict[s
     except Refused:
         require_community(community, Problem.NOT_FOUND)
         raise
-    return score_address(lowered, community, missing=Problem.NOT_FOUND).answer(with_points=True)
+    return score_address(lowered, community, missing=Problem.NOT_FOUND, with_points=True).answer()
 
 
 def cache_get_stamps(address: str) -> str:

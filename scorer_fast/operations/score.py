@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import orjson
 
 from ..conf import conf
 from ..errors import Problem, Refused
@@ -13,19 +13,19 @@ from .scoring import require_community, score_address
 NO_SUCH_ID = -1  # no community has it
 
 
-def v2_score(account_id: int, scorer_id: int, address: str) -> dict[str, Any]:
+def v2_score(account_id: int, scorer_id: int, address: str) -> orjson.Fragment:
     """The score for a community of the key's account, by external id first; negative means the demo scorer."""
     if scorer_id < 0:
         scorer_id = NO_SUCH_ID if conf.demo_scorer_id is None else conf.demo_scorer_id
     return _scorer_first(address, CommunityKey(scorer_id, account_id), Problem.NO_SCORER)
 
 
-def internal_score(scorer_id: int, address: str) -> dict[str, Any]:
+def internal_score(scorer_id: int, address: str) -> orjson.Fragment:
     """The score for a community by id, whoever owns it."""
     return _scorer_first(address, CommunityKey(scorer_id, external=False), Problem.NO_COMMUNITY)
 
 
-def _scorer_first(address: str, community: CommunityKey, missing: Problem) -> dict[str, Any]:
+def _scorer_first(address: str, community: CommunityKey, missing: Problem) -> orjson.Fragment:
     """Score; a missing community is told before an invalid address, in the host's order."""
     try:
         lowered = addresses.lowered(address)

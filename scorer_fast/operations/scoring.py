@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,7 +20,7 @@ from ..conf import conf
 from ..domain import credentials, points
 from ..errors import Changed, Problem, Refused
 from ..sql.communities import CommunityKey, find_community
-from ..sql.connection import is_contention
+from ..sql.connection import Meanwhile, is_contention
 from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
 from ..telemetry import count, note, step
 from . import ahead, context, readings, signatures
@@ -32,17 +33,15 @@ logger = logging.getLogger("scorer_fast")
 
 
 class Scored(NamedTuple):
-    """A scored address: the plan as it was written, and the ids that posted stamps got, in their order."""
+    """A scored address: the plan as it was written, the ids that posted stamps got, in their order, and the answer."""
 
     plan: Plan
     new_ids: Sequence[int]
+    worded: Meanwhile[bytes]
 
-    def answer(self, *, with_points: bool = False) -> dict[str, Any]:
+    def answer(self) -> orjson.Fragment:
         """The Score body; points are null outside the points operations and the points program."""
-        answer = self.plan.answer()
-        if with_points and self.plan.points is not None:
-            answer |= points.both(self.plan.points)
-        return answer
+        return orjson.Fragment(self.worded.result())
 
     def stamps(self) -> str:
         """The live stamps after the request, by id, as JSON; needs a request scored ``with_stamps``."""
@@ -68,6 +67,7 @@ def score_address(
     *,
     missing: Problem,
     with_stamps: bool = False,
+    with_points: bool = False,
     change: Change = NO_CHANGE,
     posted: Posted = NOTHING_POSTED,
     require: Callable[[ScoringRow], None] | None = None,
@@ -83,7 +83,7 @@ def score_address(
     """
     community_id: int | None = None
     the_rules = rules()
-    question = ahead.ask(change.stamps, address=address, rules=the_rules, now=context.now())
+    question = Meanwhile(lambda: ahead.ask(change.stamps, address=address, rules=the_rules, now=context.now()))
     for attempt in range(1, conf.write_attempts + 1):
         reverify = signatures.is_sampled()
         try:
@@ -95,6 +95,7 @@ def score_address(
                     with_text=reverify,
                     listed=with_stamps,
                     posted=posted,
+                    meanwhile=question,
                 )
                 if row is None:
                     raise Refused(missing)
@@ -102,14 +103,15 @@ def score_address(
                     require(row)
                 context.reads_are_taken()
                 community_id = row.community_id
-                plan, found = _decide(row, address, change, the_rules, reverify=reverify, question=question)
+                plan, found = _decide(row, address, change, the_rules, reverify=reverify, question=question.result())
+                worded = Meanwhile(partial(_worded, plan, with_points=with_points))
                 written = None
                 try:
                     if unless is None or not unless(plan):
-                        written = _write(plan, found.checked)
+                        written = _write(plan, found.checked, worded)
                 finally:
                     _keep(plan, found, written, the_rules)
-            return Scored(plan, () if written is None else written.ids)
+            return Scored(plan, () if written is None else written.ids, worded)
         except Changed:
             count("writes.retried")
         except DatabaseError as error:
@@ -129,7 +131,14 @@ def require_community(community: CommunityKey, missing: Problem) -> None:
 
 
 def _read(
-    address: str, community: CommunityKey, *, settling: str | None, with_text: bool, listed: bool, posted: Posted
+    address: str,
+    community: CommunityKey,
+    *,
+    settling: str | None,
+    with_text: bool,
+    listed: bool,
+    posted: Posted,
+    meanwhile: Meanwhile[Any],
 ) -> ScoringRow | None:
     def read(rules: str | None) -> ScoringRow | None:
         return read_scoring(
@@ -144,6 +153,7 @@ def _read(
             with_text=with_text,
             listed=listed,
             posted=posted,
+            meanwhile=meanwhile,
         )
 
     def read_enough() -> ScoringRow | None:
@@ -195,14 +205,21 @@ def rules() -> Rules:
     return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
 
 
-def _write(plan: Plan, checked: signatures.Checked) -> Written | None:
+def _worded(plan: Plan, *, with_points: bool) -> bytes:
+    answer = plan.answer()
+    if with_points and plan.points is not None:
+        answer |= points.both(plan.points)
+    return orjson.dumps(answer)
+
+
+def _write(plan: Plan, checked: signatures.Checked, meanwhile: Meanwhile[Any]) -> Written | None:
     deciding = context.deciding_now()
     if deciding is not None:
         show(plan, deciding)
         return None
     with step("write"):
         with_versions = readings.are_wanted(plan) and not signatures.in_transaction(conf.database)
-        return write(conf.database, plan, checked.new, with_versions=with_versions)
+        return write(conf.database, plan, checked.new, with_versions=with_versions, meanwhile=meanwhile)
 
 
 def _keep(plan: Plan, found: Found, written: Written | None, the_rules: Rules) -> None:

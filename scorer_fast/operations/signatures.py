@@ -47,7 +47,7 @@ def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = 
     unknown = [stamp for stamp in candidates if not stamp.remembered]
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
     if ahead is not None:
-        meet(stamp.text or "" for stamp in candidates if stamp.remembered and stamp.key in ahead.texts)
+        meet(stamp.text or "" for stamp in candidates if stamp.remembered and stamp.key in ahead.credentials)
     if not unknown and not again:
         count("signatures.remembered", len(candidates))
         return Checked(tuple(candidates), (), ())

@@ -20,7 +20,7 @@ from ..domain.credentials import Valid
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..errors import Changed
 from ..sql import passports, scores
-from ..sql.connection import sqlstate
+from ..sql.connection import Meanwhile, sqlstate
 from ..sql.kept import Signature, signatures_json
 from ..sql.scoring import CLAIM_LOST, NO_LONGER_SO, ScoringWrite, Written, write_scoring
 from ..telemetry import count
@@ -29,26 +29,34 @@ from .plan import Plan
 from .signatures import in_transaction
 
 
-def write(alias: str, plan: Plan, verified: Iterable[Valid] = (), *, with_versions: bool = True) -> Written | None:
+def write(
+    alias: str,
+    plan: Plan,
+    verified: Iterable[Valid] = (),
+    *,
+    with_versions: bool = True,
+    meanwhile: Meanwhile[Any] | None = None,
+) -> Written | None:
     """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error.
 
     ``verified``: stamps whose signature is remembered with it, unless it changes the score alone.
+    ``meanwhile``: what may be done while PostgreSQL writes.
     """
     if in_transaction(alias):
         all_of_it = _all_of(plan, verified, with_versions)
         with transaction.atomic(using=alias):  # a savepoint: who finds the world moved reads again inside the caller's
-            written = _write_all(alias, all_of_it, plan)
+            written = _write_all(alias, all_of_it, plan, meanwhile)
         context.committing()
         return written
     # What can go wrong before a statement is sent goes wrong before this app says that its outcome may be unknown.
     if plan.touches_only_the_score:
         score = _score_of(plan)
         with context.one_statement():
-            _write_score(alias, score, plan)
+            _write_score(alias, score, plan, meanwhile)
         return None
     all_of_it = _all_of(plan, verified, with_versions)
     with context.one_statement():
-        return _write_all(alias, all_of_it, plan)
+        return _write_all(alias, all_of_it, plan, meanwhile)
 
 
 @contextmanager
@@ -85,9 +93,9 @@ def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> Scori
     )
 
 
-def _write_all(alias: str, write: ScoringWrite, plan: Plan) -> Written:
+def _write_all(alias: str, write: ScoringWrite, plan: Plan, meanwhile: Meanwhile[Any] | None) -> Written:
     try:
-        return write_scoring(alias, write, plan.row.seen)
+        return write_scoring(alias, write, plan.row.seen, meanwhile)
     except DatabaseError as error:
         state = sqlstate(error)
         if state == CLAIM_LOST:
@@ -126,13 +134,19 @@ def _score_of(plan: Plan) -> scores.ScoreWrite:
     )
 
 
-def _write_score(alias: str, write: scores.ScoreWrite, plan: Plan) -> None:
+def _write_score(alias: str, write: scores.ScoreWrite, plan: Plan, meanwhile: Meanwhile[Any] | None) -> None:
     """Store the score and its events: this statement is the whole transaction."""
     row = plan.row
     assert row.score_id is not None  # else more than the score is written
     assert row.passport_id is not None
     if not scores.update_score(
-        alias, write, score_id=row.score_id, passport_id=row.passport_id, seen=row.seen, awaited=conf.await_rescores
+        alias,
+        write,
+        score_id=row.score_id,
+        passport_id=row.passport_id,
+        seen=row.seen,
+        awaited=conf.await_rescores,
+        meanwhile=meanwhile,
     ):
         raise Changed
 

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
 
 RETRIED = frozenset({"40001", "40P01", "23505"})  # serialization failure, deadlock, unique violation
 
+T = TypeVar("T")
 Parameters = Mapping[str, Any]
+
+
+class Meanwhile(Generic[T]):
+    """Work of this process to be done while PostgreSQL is at a statement: done once, and at the latest when asked for.
+
+    It must not use the connection. That it failed is told by :meth:`result`, never by the statement.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work: Callable[[], T] | None = work
+        self._result: T
+        self._error: Exception | None = None
+
+    def do(self) -> None:
+        """Do the work, unless it was done."""
+        work, self._work = self._work, None
+        if work is not None:
+            try:
+                self._result = work()
+            except Exception as error:
+                self._error = error
+
+    def result(self) -> T:
+        """What came of it, or its error."""
+        self.do()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 def bigint_array(values: Iterable[int]) -> str:
@@ -24,17 +54,23 @@ def text_array(values: Iterable[str]) -> str:
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
-def fetch_one(alias: str, statement: str, parameters: Parameters) -> tuple[Any, ...] | None:
-    """The first row of ``statement``, or None."""
+def fetch_one(
+    alias: str, statement: str, parameters: Parameters, meanwhile: Meanwhile[Any] | None = None
+) -> tuple[Any, ...] | None:
+    """The first row of ``statement``, or None; ``meanwhile`` is done while PostgreSQL looks for it, if it can be."""
     with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
+        if meanwhile is None:
+            cursor.execute(statement, parameters)
+        else:
+            with _doing(meanwhile, connections[alias].connection):
+                cursor.execute(statement, parameters)
         row: tuple[Any, ...] | None = cursor.fetchone()
     return row
 
 
-def fetch_value(alias: str, statement: str, parameters: Parameters) -> Any:
-    """The first column of the first row, or None."""
-    row = fetch_one(alias, statement, parameters)
+def fetch_value(alias: str, statement: str, parameters: Parameters, meanwhile: Meanwhile[Any] | None = None) -> Any:
+    """The first column of the first row, or None; ``meanwhile`` as in :func:`fetch_one`."""
+    row = fetch_one(alias, statement, parameters, meanwhile)
     return None if row is None else row[0]
 
 
@@ -52,6 +88,37 @@ def run(alias: str, statement: str, parameters: Parameters) -> int:
         cursor.execute(statement, parameters)
         written: int = cursor.rowcount
     return written
+
+
+# psycopg 3 has one place where a connection waits for the server: `wait`, which is handed a generator that sends the
+# statement before it asks to be called again. psycopg2 has none, and its caller does the work afterwards.
+@contextmanager
+def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
+    """Do ``meanwhile`` as soon as a statement of the driver's connection ``raw`` is on its way."""
+    wait = getattr(raw, "wait", None)
+    if wait is None:
+        yield
+        return
+
+    def wait_doing(statement: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+        return wait(_sent(statement, meanwhile), *args, **kwargs)
+
+    raw.wait = wait_doing
+    try:
+        yield
+    finally:
+        del raw.wait  # the class's own is there again
+
+
+def _sent(statement: Generator[Any, Any, T], meanwhile: Meanwhile[Any]) -> Generator[Any, Any, T]:
+    try:
+        wanted = next(statement)
+        meanwhile.do()
+        while True:
+            wanted = statement.send((yield wanted))
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
 
 
 def sqlstate(error: BaseException) -> str | None:

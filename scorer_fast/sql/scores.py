@@ -10,7 +10,7 @@ import orjson
 from ..domain.points import PointsRead
 from ..domain.score import StoredScore
 from .communities import BIGINT
-from .connection import fetch_one, fetch_value
+from .connection import Meanwhile, fetch_one, fetch_value
 from .points import read_points
 from .scoring import Seen
 
@@ -51,7 +51,14 @@ class ScoreWrite(NamedTuple):
 
 
 def update_score(
-    alias: str, write: ScoreWrite, *, score_id: int, passport_id: int, seen: Seen, awaited: bool = True
+    alias: str,
+    write: ScoreWrite,
+    *,
+    score_id: int,
+    passport_id: int,
+    seen: Seen,
+    awaited: bool = True,
+    meanwhile: Meanwhile[Any] | None = None,
 ) -> bool:
     """Store over the score that was read; False when the score or the live stamps are no longer as seen.
 
@@ -66,7 +73,7 @@ def update_score(
         "seen_timestamp": seen.last_score_timestamp,
         "awaited": awaited,
     }
-    return bool(fetch_value(alias, UPDATE_SCORE, parameters))
+    return bool(fetch_value(alias, UPDATE_SCORE, parameters, meanwhile))
 
 
 GET_STORED_SCORE = """

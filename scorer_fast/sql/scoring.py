@@ -15,7 +15,7 @@ from ..domain.dedup import Link
 from ..domain.points import PointsRead
 from ..domain.settled import Settled
 from .communities import CommunityKey
-from .connection import bigint_array, fetch_one, fetch_value, text_array
+from .connection import Meanwhile, bigint_array, fetch_one, fetch_value, text_array
 from .kept import read_settled
 from .points import read_points
 
@@ -123,6 +123,7 @@ def read_scoring(
     with_text: bool = False,
     listed: bool = False,
     posted: Posted = NOTHING_POSTED,
+    meanwhile: Meanwhile[Any] | None = None,
 ) -> ScoringRow | None:
     """What scoring ``address`` needs; None when there is no such community.
 
@@ -147,6 +148,7 @@ def read_scoring(
             "posted": posted.entries,
             "replaced": text_array(posted.replaced),
         },
+        meanwhile,
     )
     return None if read is None else _Read._make(read).scoring_row(in_full=in_full)
 
@@ -284,7 +286,7 @@ class Written(NamedTuple):
     links: str | None = None
 
 
-def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
+def write_scoring(alias: str, write: ScoringWrite, seen: Seen, meanwhile: Meanwhile[Any] | None = None) -> Written:
     """Write all of it while what was read is still so.
 
     Else a database error of state NO_LONGER_SO or CLAIM_LOST, and nothing is written.
@@ -301,6 +303,7 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen) -> Written:
             "newest_update": seen.newest_update,
             "seen_timestamp": seen.last_score_timestamp,
         },
+        meanwhile,
     )
     passport_id, ids, versions, copies, not_remembered, links = orjson.loads(text)
     return Written(passport_id, ids, versions, copies or (), not_remembered, links)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from api.ceramic_cache.models import CeramicCache, Revocation
@@ -37,5 +38,6 @@ def add_a_stamp() -> None:
     rows.stamps(OWNER, "Github")
 
 
-def without_times(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name != "last_score_timestamp"}
+def without_times(answer: orjson.Fragment) -> dict[str, Any]:
+    body = orjson.loads(orjson.dumps(answer))
+    return {name: value for name, value in body.items() if name != "last_score_timestamp"}
