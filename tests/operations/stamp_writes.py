@@ -38,6 +38,10 @@ def add_a_stamp() -> None:
     rows.stamps(OWNER, "Github")
 
 
+def body_of(answer: orjson.Fragment) -> dict[str, Any]:
+    body: dict[str, Any] = orjson.loads(orjson.dumps(answer))
+    return body
+
+
 def without_times(answer: orjson.Fragment) -> dict[str, Any]:
-    body = orjson.loads(orjson.dumps(answer))
-    return {name: value for name, value in body.items() if name != "last_score_timestamp"}
+    return {name: value for name, value in body_of(answer).items() if name != "last_score_timestamp"}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
@@ -19,6 +20,7 @@ from tests.factories import rows
 from tests.operations.stamp_writes import (
     OWNER,
     add_a_stamp,
+    body_of,
     forget_a_signature,
     revoke,
     tamper,
@@ -49,7 +51,7 @@ def is_kept() -> bool:
 
 
 @pytest.fixture
-def scored(one: Community, settings: Settings) -> dict[str, Any]:
+def scored(one: Community, settings: Settings) -> orjson.Fragment:
     """An address with two stamps, scored: its reading is kept."""
     settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
     rows.stamps(OWNER, "Google", "Ens")
@@ -59,7 +61,7 @@ def scored(one: Community, settings: Settings) -> dict[str, Any]:
     return answer
 
 
-def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
+def test_it_says_what_reading_anew_says(scored: orjson.Fragment) -> None:
     kept = reading()
     KeptReading.objects.all().delete()
     anew = reading()
@@ -72,7 +74,7 @@ def test_it_says_what_reading_anew_says(scored: dict[str, Any]) -> None:
     assert without_times(internal_score(1, OWNER)) == without_times(scored)
 
 
-def test_it_brings_the_texts_where_they_are_asked_for(scored: dict[str, Any]) -> None:
+def test_it_brings_the_texts_where_they_are_asked_for(scored: orjson.Fragment) -> None:
     texts = {stamp.key: stamp.text for stamp in reading(with_text=True).stamps}
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, stamp::text FROM ceramic_cache_ceramiccache")
@@ -102,7 +104,7 @@ def change_a_counting_stamp() -> None:
     ],
 )
 @pytest.mark.parametrize("in_one_transaction", [False, True])
-def test_any_write_makes_it_void(write: Callable[[], None], in_one_transaction: bool, scored: dict[str, Any]) -> None:
+def test_any_write_makes_it_void(write: Callable[[], None], in_one_transaction: bool, scored: orjson.Fragment) -> None:
     """Also one that leaves ``updated_at`` alone, and one of the same transaction."""
     if in_one_transaction:
         with transaction.atomic():
@@ -115,12 +117,12 @@ def test_any_write_makes_it_void(write: Callable[[], None], in_one_transaction: 
     assert not is_kept()
 
 
-def test_a_tampered_stamp_no_longer_counts(scored: dict[str, Any]) -> None:
+def test_a_tampered_stamp_no_longer_counts(scored: orjson.Fragment) -> None:
     tamper()
-    assert set(internal_score(1, OWNER)["stamps"]) == {"Ens"}
+    assert set(body_of(internal_score(1, OWNER))["stamps"]) == {"Ens"}
 
 
-def test_another_verifier_reads_anew(scored: dict[str, Any]) -> None:
+def test_another_verifier_reads_anew(scored: orjson.Fragment) -> None:
     row = read_scoring(
         "default", CommunityKey(1, external=False), OWNER, verifier="another\n", rules=None, now=rows.FAR, points=False
     )
@@ -137,7 +139,7 @@ def test_nothing_is_kept_where_the_setting_says_so(one: Community, settings: Set
     assert not KeptReading.objects.exists()
 
 
-def test_old_ones_are_pruned_with_the_signatures(scored: dict[str, Any], settings: Settings) -> None:
+def test_old_ones_are_pruned_with_the_signatures(scored: orjson.Fragment, settings: Settings) -> None:
     settings.SCORER_FAST = {**settings.SCORER_FAST, "PRUNE_EVERY_SECONDS": 1}
     KeptReading.objects.update(kept_at=rows.PAST)
     signatures._next_prune = 0.0

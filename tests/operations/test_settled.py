@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
@@ -24,6 +25,7 @@ from tests.operations.drawn import post
 from tests.operations.stamp_writes import (
     OWNER,
     add_a_stamp,
+    body_of,
     forget_a_signature,
     revoke,
     tamper,
@@ -56,7 +58,7 @@ def settled() -> Settled | None:
 
 
 @pytest.fixture
-def scored(one: Community, settings: Settings) -> dict[str, Any]:
+def scored(one: Community, settings: Settings) -> orjson.Fragment:
     """An address with two stamps, scored once."""
     settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
     rows.stamps(OWNER, "Google", "Ens")
@@ -64,7 +66,7 @@ def scored(one: Community, settings: Settings) -> dict[str, Any]:
     return internal_score(1, OWNER)
 
 
-def test_it_is_settled_from_the_first_scoring_on(scored: dict[str, Any]) -> None:
+def test_it_is_settled_from_the_first_scoring_on(scored: orjson.Fragment) -> None:
     row = reading()
     assert row.settled is not None
     assert [provider for provider, _ in row.settled.counting] == ["Google", "Ens"]
@@ -74,7 +76,7 @@ def test_it_is_settled_from_the_first_scoring_on(scored: dict[str, Any]) -> None
     assert without_times(internal_score(1, OWNER)) == without_times(scored)
 
 
-def test_a_rehearsal_reads_the_rest_too(scored: dict[str, Any]) -> None:
+def test_a_rehearsal_reads_the_rest_too(scored: orjson.Fragment) -> None:
     row = reading(in_full=True)
     assert row.settled is not None
     assert row.is_in_full
@@ -136,7 +138,7 @@ def forget_all_signatures() -> None:
 @pytest.mark.parametrize("in_one_transaction", [False, True])
 @pytest.mark.parametrize("together", [False, True])
 def test_any_write_makes_it_void(
-    write: Callable[[], None], in_one_transaction: bool, together: bool, scored: dict[str, Any]
+    write: Callable[[], None], in_one_transaction: bool, together: bool, scored: orjson.Fragment
 ) -> None:
     """And what is decided then is what is decided with nothing kept; one by one and in bulk."""
     if in_one_transaction:
@@ -158,7 +160,7 @@ def test_any_write_makes_it_void(
     assert score() == answer
 
 
-def test_another_verifier_and_other_rules_decide_anew(scored: dict[str, Any], settings: Settings) -> None:
+def test_another_verifier_and_other_rules_decide_anew(scored: orjson.Fragment, settings: Settings) -> None:
     assert reading(verifier="another\n").settled is None
     issuers = settings.TRUSTED_IAM_ISSUERS
     settings.TRUSTED_IAM_ISSUERS = [*issuers, "did:key:another"]
@@ -200,7 +202,7 @@ def test_a_clash_is_never_settled(one: Community) -> None:
     rows.stamps(OWNER, "Google", nullifiers=["v0.0.0:shared"])
     internal_score(1, rows.RIVAL)
     for _ in range(3):
-        assert internal_score(1, OWNER)["stamps"]["Google"]["dedup"]
+        assert body_of(internal_score(1, OWNER))["stamps"]["Google"]["dedup"]
         assert settled() is None
 
 
@@ -208,7 +210,7 @@ def test_a_bad_signature_is_never_settled(one: Community) -> None:
     rows.stamps(OWNER, "Google", "Ens")
     tamper()
     for _ in range(3):
-        assert set(internal_score(1, OWNER)["stamps"]) == {"Ens"}
+        assert set(body_of(internal_score(1, OWNER))["stamps"]) == {"Ens"}
         assert settled() is None
 
 
@@ -233,7 +235,7 @@ def test_too_many_links_are_not_settled(one: Community) -> None:
         assert settled() is None
 
 
-def test_links_of_another_community_do_not_matter(one: Community, scored: dict[str, Any]) -> None:
+def test_links_of_another_community_do_not_matter(one: Community, scored: orjson.Fragment) -> None:
     rows.community(one.account, 2)
     rows.link("v0.0.0:elsewhere", OWNER, community_id=2)
     assert settled() is not None
@@ -255,7 +257,7 @@ def test_points_are_awarded_on_what_is_settled(settings: Settings) -> None:
     assert one.pk == 1
 
 
-def test_a_community_that_joins_the_program_needs_marks(one: Community, scored: dict[str, Any]) -> None:
+def test_a_community_that_joins_the_program_needs_marks(one: Community, scored: orjson.Fragment) -> None:
     assert settled() is not None
     Community.objects.update(human_points_program=True)
     assert settled() is None
@@ -263,14 +265,14 @@ def test_a_community_that_joins_the_program_needs_marks(one: Community, scored: 
     assert settled() is not None
 
 
-def test_weights_and_threshold_are_those_of_now(scored: dict[str, Any]) -> None:
+def test_weights_and_threshold_are_those_of_now(scored: orjson.Fragment) -> None:
     BinaryWeightedScorer.objects.update(weights={"Google": "20.5"}, threshold="7")
-    answer = internal_score(1, OWNER)
+    answer = body_of(internal_score(1, OWNER))
     assert settled() is not None
     assert (answer["score"], answer["threshold"], answer["passing_score"]) == ("20.50000", "7.00000", True)
 
 
-def test_only_signatures_that_matter_begin_another_generation(scored: dict[str, Any]) -> None:
+def test_only_signatures_that_matter_begin_another_generation(scored: orjson.Fragment) -> None:
     VerifiedCredential.objects.create(digest=b"1" * 32, expires_at=rows.PAST, verified_at=rows.PAST)
     before = list(Generation.objects.values())
     VerifiedCredential.objects.filter(expires_at=rows.PAST).delete()
@@ -313,7 +315,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[ScoringRow]:
     return found
 
 
-def test_a_posted_stamp_alone_is_read(scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]) -> None:
+def test_a_posted_stamp_alone_is_read(scored: orjson.Fragment, settings: Settings, reads: list[ScoringRow]) -> None:
     settings.CERAMIC_CACHE_SCORER_ID = 1
     answer = post(OWNER, [{**POSTED, "provider": "Github"}])
     assert [(row.is_in_full, len(row.stamps), row.stamp_count) for row in reads] == [(False, 1, 3)]
@@ -324,7 +326,7 @@ def test_a_posted_stamp_alone_is_read(scored: dict[str, Any], settings: Settings
 
 
 def test_where_it_names_a_nullifier_of_the_address_s_own_all_are_read(
-    scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]
+    scored: orjson.Fragment, settings: Settings, reads: list[ScoringRow]
 ) -> None:
     settings.CERAMIC_CACHE_SCORER_ID = 1
     own = HashScorerLink.objects.first()
@@ -335,7 +337,7 @@ def test_where_it_names_a_nullifier_of_the_address_s_own_all_are_read(
 
 
 def test_a_posted_stamp_that_replaces_one_reads_all(
-    scored: dict[str, Any], settings: Settings, reads: list[ScoringRow]
+    scored: orjson.Fragment, settings: Settings, reads: list[ScoringRow]
 ) -> None:
     settings.CERAMIC_CACHE_SCORER_ID = 1
     post(OWNER, [{**POSTED, "provider": "Google"}])
