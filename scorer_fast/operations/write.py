@@ -78,7 +78,7 @@ def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> Scori
     return ScoringWrite(
         passport_id=row.passport_id,
         score_id=row.score_id,
-        replaced=change.deleted_providers,
+        replaced=change.deleted_providers if row.is_replacing else (),  # who stores one meanwhile changes the live ids
         posted=change.rows(),
         source_app=change.source_app,
         source_scorer_id=change.source_scorer_id,

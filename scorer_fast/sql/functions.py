@@ -4,6 +4,8 @@ Planning the scoring read takes some three times as long as running it. A prepar
 session state, which a transaction pooler (PgBouncer, RDS Proxy) breaks or pins; a PL/pgSQL function keeps
 its plans in the server's session by itself. Each statement inside reads like any other of this package.
 
+The functions that are called by statements set ``plan_cache_mode``; those that only they call have it from them.
+
 A function's name ends in its version. What has been released is never changed: a new version gets a new
 name and a migration, so that old and new processes can run side by side while a release rolls out.
 """
@@ -42,7 +44,6 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     v_community bigint;
-    v_scorer bigint;
     v_program boolean;
     v_passport bigint;
     v_customization bigint;
@@ -57,66 +58,76 @@ DECLARE
     v_nullifiers text[];
     v_unknown bigint[];
 BEGIN
-    SELECT c.id, c.scorer_id, c.human_points_program
-    INTO v_community, v_scorer, v_program
-    FROM account_community AS c
-    WHERE c.account_id = COALESCE(
-              p_account_id, (SELECT named.account_id FROM account_community AS named WHERE named.id = p_scorer_id))
-      AND (c.id = p_scorer_id OR c.external_scorer_id = p_external_id)
-    ORDER BY COALESCE(c.external_scorer_id = p_external_id, FALSE) DESC
-    LIMIT 1;
+    -- One statement: what each costs to begin is more than what it finds.
+    SELECT n.id, n.human_points_program,
+           COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
+           p.id, s.id, s.last_score_timestamp, z.id,
+           COALESCE(g.value, '00000000-0000-0000-0000-000000000000'), t.token, t.reading
+    INTO v_community, v_program,
+         weights, threshold,
+         v_passport, score_id, last_score_timestamp, v_customization, v_generation, v_token, v_settled
+    FROM (
+        SELECT c.id, c.scorer_id, c.human_points_program
+        FROM account_community AS c
+        WHERE c.account_id = COALESCE(
+                  p_account_id, (SELECT named.account_id FROM account_community AS named WHERE named.id = p_scorer_id))
+          AND (c.id = p_scorer_id OR c.external_scorer_id = p_external_id)
+        ORDER BY COALESCE(c.external_scorer_id = p_external_id, FALSE) DESC
+        LIMIT 1
+    ) AS n
+    LEFT JOIN scorer_fast_generation AS g ON g.id = 1
+    LEFT JOIN scorer_weighted_scorer AS k ON k.id = n.scorer_id
+    LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = k.id AND k.type = 'WEIGHTED'
+    LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = k.id AND k.type = 'WEIGHTED_BINARY'
+    LEFT JOIN registry_passport AS p ON p.address = p_address AND p.community_id = n.id
+    LEFT JOIN registry_score AS s ON s.passport_id = p.id
+    LEFT JOIN account_customization AS z ON z.scorer_id = n.id
+    LEFT JOIN scorer_fast_settledreading AS t
+           ON t.passport_id = p.id
+          AND p_rules IS NOT NULL
+          AND t.generation = COALESCE(g.value, '00000000-0000-0000-0000-000000000000')
+          AND t.valid_from <= p_now
+          AND t.valid_until > p_now
+          AND (t.has_marks OR NOT p_points OR NOT n.human_points_program);
     IF v_community IS NULL THEN
         RETURN;
     END IF;
     community_id := v_community;
-
-    SELECT COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
-           p.id, s.id, s.last_score_timestamp, z.id
-    INTO weights, threshold, v_passport, score_id, last_score_timestamp, v_customization
-    FROM (VALUES (v_scorer)) AS n (scorer_id)
-    LEFT JOIN scorer_weighted_scorer AS t ON t.id = n.scorer_id
-    LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = t.id AND t.type = 'WEIGHTED'
-    LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = t.id AND t.type = 'WEIGHTED_BINARY'
-    LEFT JOIN registry_passport AS p ON p.address = p_address AND p.community_id = v_community
-    LEFT JOIN registry_score AS s ON s.passport_id = p.id
-    LEFT JOIN account_customization AS z ON z.scorer_id = v_community;
     passport_id := v_passport;
+    generation := v_generation;
 
-    SELECT COALESCE(array_agg(l.id ORDER BY l.id) FILTER (WHERE l.is_left), '{}'),
-           max(l.updated_at) FILTER (WHERE l.is_left),
-           COALESCE(bool_or(l.is_replaced), FALSE),
-           COALESCE(array_agg(l.version ORDER BY l.id) FILTER (WHERE l.is_left), '{}')
-    INTO live_ids, newest_update, is_replacing, v_live
-    FROM (
+    -- Revocations are looked up for all of them together: one walk down the index.
+    WITH live AS MATERIALIZED (
         SELECT c.id, c.updated_at, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
-               c.provider = ANY (p_replaced) AS is_replaced,
-               c.provider <> ALL (p_replaced)
-               AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id) AS is_left
+               c.provider = ANY (p_replaced) AS is_replaced
         FROM ceramic_cache_ceramiccache AS c
         WHERE c.address = p_address
           AND c.type = 1
           AND c.deleted_at IS NULL
-    ) AS l;
+        ORDER BY c.id
+    ),
+    judged AS (
+        SELECT l.id, l.updated_at, l.version, l.is_replaced,
+               NOT l.is_replaced
+               AND l.id <> ALL (ARRAY(
+                   SELECT r.ceramic_cache_id
+                   FROM ceramic_cache_revocation AS r
+                   WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM live AS each)))) AS is_left
+        FROM live AS l
+    )
+    SELECT COALESCE(array_agg(j.id ORDER BY j.id) FILTER (WHERE j.is_left), '{}'),
+           max(j.updated_at) FILTER (WHERE j.is_left),
+           COALESCE(bool_or(j.is_replaced), FALSE),
+           COALESCE(array_agg(j.version ORDER BY j.id) FILTER (WHERE j.is_left), '{}')
+    INTO live_ids, newest_update, is_replacing, v_live
+    FROM judged AS j;
     SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}')
     INTO v_copies
     FROM registry_stamp AS r
     WHERE r.passport_id = v_passport;
-    v_generation := scorer_fast_generation_1();
-    generation := v_generation;
-
-    IF p_rules IS NOT NULL AND NOT is_replacing THEN
-        SELECT t.token, t.reading
-        INTO v_token, v_settled
-        FROM scorer_fast_settledreading AS t
-        WHERE t.passport_id = v_passport
-          AND t.generation = v_generation
-          AND t.valid_from <= p_now
-          AND t.valid_until > p_now
-          AND (t.has_marks OR NOT p_points OR NOT v_program);
-        IF v_token IS NOT NULL THEN
-            IF v_token = scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies) THEN
-                settled := v_settled;
-            END IF;
+    IF v_token IS NOT NULL AND NOT is_replacing THEN
+        IF v_token = scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies) THEN
+            settled := v_settled;
         END IF;
     END IF;
 
@@ -308,7 +319,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_link_versions_1(p_address text, p_communi
 RETURNS text
 LANGUAGE plpgsql
 STABLE
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_count bigint;
@@ -341,7 +351,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_token_1(
 RETURNS bytea
 LANGUAGE plpgsql
 STABLE
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     RETURN sha256(convert_to(
@@ -381,10 +390,13 @@ BEGIN
           AND o.hash = ANY (p_nullifiers);
     END IF;
     IF cardinality(p_nullifiers) > COALESCE(cardinality(v_found), 0) THEN
-        v_others := ARRAY(
-            SELECT n.nullifier FROM unnest(p_nullifiers) AS n (nullifier)
-            EXCEPT
-            SELECT f.hash FROM unnest(v_found) AS f (hash));
+        v_others := p_nullifiers;
+        IF v_found IS NOT NULL THEN
+            v_others := ARRAY(
+                SELECT n.nullifier FROM unnest(p_nullifiers) AS n (nullifier)
+                EXCEPT
+                SELECT f.hash FROM unnest(v_found) AS f (hash));
+        END IF;
         v_links := v_links || ARRAY(
             SELECT json_build_array(h.hash, h.address, h.expires_at)
             FROM registry_hashscorerlink AS h
@@ -409,7 +421,7 @@ DECLARE
     v_lists text[];
     v_awards bigint;
 BEGIN
-    SELECT array_agg(DISTINCT n.name)
+    SELECT array_agg(n.name)
     INTO v_lists
     FROM account_addresslistmember AS m
     JOIN account_addresslist AS n ON n.id = m.list_id
@@ -476,7 +488,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_insert_events_1(
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     IF p_dedup_events <> '[]' THEN
@@ -498,7 +509,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_insert_verified_1(p_verified jsonb, p_now
 RETURNS void
 LANGUAGE plpgsql
 VOLATILE
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
@@ -569,12 +579,19 @@ BEGIN
         stamps = p_score_event #> '{fields,stamps}',
         expiration_date = p_expiration_date
     FROM (
-        SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-        FROM ceramic_cache_ceramiccache AS c
-        WHERE c.address = p_address
-          AND c.type = 1
-          AND c.deleted_at IS NULL
-          AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+        WITH there AS MATERIALIZED (
+            SELECT c.id, c.updated_at
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.address = p_address
+              AND c.type = 1
+              AND c.deleted_at IS NULL
+        )
+        SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids, max(t.updated_at) AS newest
+        FROM there AS t
+        WHERE t.id <> ALL (ARRAY(
+            SELECT r.ceramic_cache_id
+            FROM ceramic_cache_revocation AS r
+            WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
     ) AS live
     CROSS JOIN registry_score AS was
     WHERE s.id = p_score_id
