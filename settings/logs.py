@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 # What every record carries; whatever else one has came through `extra`. Django hands its loggers the request
 # itself, whose text repeats the query string.
 _NOT_EXTRA = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request"}
@@ -23,7 +25,10 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _NOT_EXTRA}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a number beyond 64 bits, or text that is none
+            return json.dumps(line, default=str)
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
