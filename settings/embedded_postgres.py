@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -82,11 +82,17 @@ class Pidfile(NamedTuple):
 
 
 class EmbeddedPostgres:
-    """The server of one folder. One that is not `durable` is faster, and starts empty after a crash."""
+    """The server of one folder. One that is not `durable` is faster, and starts empty after a crash.
 
-    def __init__(self, folder: Path = FOLDER, *, durable: bool = True) -> None:
+    `options` of PostgreSQL go before those of every such server; one that runs already keeps what it was started with.
+    """
+
+    def __init__(
+        self, folder: Path = FOLDER, *, durable: bool = True, options: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder.resolve()
         self.durable = durable
+        self.options = OPTIONS | dict(options or {})
         self.data = self.folder / "data"
         self.log = self.folder / "log" / "server.log"
         # The folder's hash keeps two clones apart, the user's number two users.
@@ -329,7 +335,7 @@ class EmbeddedPostgres:
     def _start(self) -> Path:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.unlink()
-        options = OPTIONS | {"unix_socket_directories": str(self.socket_folder)}
+        options = self.options | {"unix_socket_directories": str(self.socket_folder)}
         if not self.durable:
             options |= THROW_AWAY
         arguments = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())
