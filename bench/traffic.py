@@ -56,13 +56,14 @@ def http(method: str, path: str, headers: dict[str, str] | None = None, body: An
 
 
 FLOOR_REQUEST = http("GET", "/bench/select-1")
+EXPIRES = int(time.time()) + 86_400  # of one run's tokens: who asks again brings the token that was good before
 FORGET_WEIGHTS = http("POST", "/bench/forget-weights", body={})
 
 
 def bearer(owner: str) -> dict[str, str]:
     claims = {
         "token_type": "access",
-        "exp": int(time.time()) + 86_400,
+        "exp": EXPIRES,
         "jti": "0" * 32,
         "did": f"did:pkh:eip155:1:{owner}",
     }

@@ -138,7 +138,7 @@ def _read(
     with_text: bool,
     listed: bool,
     posted: Posted,
-    meanwhile: Meanwhile[Any],
+    meanwhile: Meanwhile[Any] | None = None,
 ) -> ScoringRow | None:
     def read(rules: str | None) -> ScoringRow | None:
         return read_scoring(
