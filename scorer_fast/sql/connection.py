@@ -96,18 +96,20 @@ def run(alias: str, statement: str, parameters: Parameters) -> int:
 def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
     """Do ``meanwhile`` as soon as a statement of the driver's connection ``raw`` is on its way."""
     wait = getattr(raw, "wait", None)
-    if wait is None:
-        yield
-        return
 
     def wait_doing(statement: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
         return wait(_sent(statement, meanwhile), *args, **kwargs)
 
-    raw.wait = wait_doing
+    try:
+        if wait is not None:
+            raw.wait = wait_doing
+    except AttributeError:  # somebody's wrapper that takes none
+        wait = None
     try:
         yield
     finally:
-        del raw.wait  # the class's own is there again
+        if wait is not None:
+            del raw.wait  # the class's own is there again
 
 
 def _sent(statement: Generator[Any, Any, T], meanwhile: Meanwhile[Any]) -> Generator[Any, Any, T]:
