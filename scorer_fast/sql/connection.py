@@ -95,7 +95,7 @@ def run(alias: str, statement: str, parameters: Parameters) -> int:
 @contextmanager
 def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
     """Do ``meanwhile`` as soon as a statement of the driver's connection ``raw`` is on its way."""
-    wait = getattr(raw, "wait", None)
+    wait: Any = getattr(raw, "wait", None)
 
     def wait_doing(statement: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
         return wait(_sent(statement, meanwhile), *args, **kwargs)
