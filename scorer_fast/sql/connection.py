@@ -16,7 +16,7 @@ Parameters = Mapping[str, Any]
 
 
 class Meanwhile(Generic[T]):
-    """Work of this process to be done while PostgreSQL is at a statement: done once, and at the latest when asked for.
+    """Work of this process to be done while PostgreSQL is at a statement; done once, and when asked for at the latest.
 
     It must not use the connection. That it failed is told by :meth:`result`, never by the statement.
     """
@@ -57,7 +57,7 @@ def text_array(values: Iterable[str]) -> str:
 def fetch_one(
     alias: str, statement: str, parameters: Parameters, meanwhile: Meanwhile[Any] | None = None
 ) -> tuple[Any, ...] | None:
-    """The first row of ``statement``, or None; ``meanwhile`` is done while PostgreSQL looks for it, if it can be."""
+    """The first row of ``statement``, or None; ``meanwhile`` is done while PostgreSQL looks for it."""
     with connections[alias].cursor() as cursor:
         if meanwhile is None:
             cursor.execute(statement, parameters)
@@ -91,7 +91,7 @@ def run(alias: str, statement: str, parameters: Parameters) -> int:
 
 
 # psycopg 3 has one place where a connection waits for the server: `wait`, which is handed a generator that sends the
-# statement before it asks to be called again. psycopg2 has none, and its caller does the work afterwards.
+# statement before it asks to be called again. psycopg2 has none: there the work comes before the statement.
 @contextmanager
 def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
     """Do ``meanwhile`` as soon as a statement of the driver's connection ``raw`` is on its way."""
@@ -105,6 +105,8 @@ def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
             raw.wait = wait_doing
     except AttributeError:  # somebody's wrapper that takes none
         wait = None
+    if wait is None:
+        meanwhile.do()
     try:
         yield
     finally:
