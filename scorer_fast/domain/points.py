@@ -144,7 +144,9 @@ def possible_points_data(read: PointsRead, multiplier: int) -> dict[str, Any]:
     }
 
 
-def both(read: PointsRead) -> dict[str, Any]:
-    """The two points fields of a Score body."""
+def both(read: PointsRead | None) -> dict[str, Any]:
+    """The two points fields of a Score body; none outside the points program."""
+    if read is None:
+        return {}
     data = points_data(read)
     return {"points_data": data, "possible_points_data": possible_points_data(read, data["multiplier"])}

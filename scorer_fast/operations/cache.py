@@ -105,10 +105,7 @@ def cache_get_score(
     if stored is None or stored.has_expired(context.now()):
         return score_address(address, CommunityKey(scorer_id), missing=MISSING, with_points=True).answer()
     note(address=address, scorer_id=scorer_id, outcome="stored")
-    answer = stored_answer(address, stored)
-    if known_points is not None:
-        answer |= points.both(known_points)
-    return answer
+    return stored_answer(address, stored) | points.both(known_points)
 
 
 def _stored(scorer_id: int, address: str) -> tuple[StoredScore | None, points.PointsRead | None] | None:

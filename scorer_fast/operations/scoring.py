@@ -207,7 +207,7 @@ def rules() -> Rules:
 
 def _worded(plan: Plan, *, with_points: bool) -> bytes:
     answer = plan.answer()
-    if with_points and plan.points is not None:
+    if with_points:
         answer |= points.both(plan.points)
     return orjson.dumps(answer)
 

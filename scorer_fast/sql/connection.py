@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
 from django.db import connections
@@ -59,11 +59,8 @@ def fetch_one(
 ) -> tuple[Any, ...] | None:
     """The first row of ``statement``, or None; ``meanwhile`` is done while PostgreSQL looks for it."""
     with connections[alias].cursor() as cursor:
-        if meanwhile is None:
+        with nullcontext() if meanwhile is None else _doing(meanwhile, connections[alias].connection):
             cursor.execute(statement, parameters)
-        else:
-            with _doing(meanwhile, connections[alias].connection):
-                cursor.execute(statement, parameters)
         row: tuple[Any, ...] | None = cursor.fetchone()
     return row
 

@@ -62,7 +62,7 @@ BEGIN
     SELECT n.id, n.human_points_program,
            COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
            p.id, s.id, s.last_score_timestamp, z.id,
-           COALESCE(g.value, '00000000-0000-0000-0000-000000000000'), t.token, t.reading
+           g.value, t.token, t.reading
     INTO v_community, v_program,
          weights, threshold,
          v_passport, score_id, last_score_timestamp, v_customization, v_generation, v_token, v_settled
@@ -75,7 +75,10 @@ BEGIN
         ORDER BY COALESCE(c.external_scorer_id = p_external_id, FALSE) DESC
         LIMIT 1
     ) AS n
-    LEFT JOIN scorer_fast_generation AS g ON g.id = 1
+    CROSS JOIN (
+        SELECT COALESCE((SELECT one.value FROM scorer_fast_generation AS one WHERE one.id = 1),
+                        '00000000-0000-0000-0000-000000000000') AS value
+    ) AS g
     LEFT JOIN scorer_weighted_scorer AS k ON k.id = n.scorer_id
     LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = k.id AND k.type = 'WEIGHTED'
     LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = k.id AND k.type = 'WEIGHTED_BINARY'
@@ -85,7 +88,7 @@ BEGIN
     LEFT JOIN scorer_fast_settledreading AS t
            ON t.passport_id = p.id
           AND p_rules IS NOT NULL
-          AND t.generation = COALESCE(g.value, '00000000-0000-0000-0000-000000000000')
+          AND t.generation = g.value
           AND t.valid_from <= p_now
           AND t.valid_until > p_now
           AND (t.has_marks OR NOT p_points OR NOT n.human_points_program);
@@ -798,12 +801,19 @@ BEGIN
                p_score_event #> '{fields,stamps}',
                p_expiration_date
         FROM (
-            SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-            FROM ceramic_cache_ceramiccache AS c
-            WHERE c.address = p_address
-              AND c.type = 1
-              AND c.deleted_at IS NULL
-              AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+            WITH there AS MATERIALIZED (
+                SELECT c.id, c.updated_at
+                FROM ceramic_cache_ceramiccache AS c
+                WHERE c.address = p_address
+                  AND c.type = 1
+                  AND c.deleted_at IS NULL
+            )
+            SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids, max(t.updated_at) AS newest
+            FROM there AS t
+            WHERE t.id <> ALL (ARRAY(
+                SELECT r.ceramic_cache_id
+                FROM ceramic_cache_revocation AS r
+                WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
         ) AS live
         WHERE live.ids = v_live
           AND live.newest IS NOT DISTINCT FROM v_newest

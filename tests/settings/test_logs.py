@@ -27,6 +27,15 @@ def test_a_line_is_one_json_object_with_what_came_through_extra() -> None:
     }
 
 
+def test_what_orjson_cannot_write_is_written_all_the_same() -> None:
+    logger = logging.getLogger("scorer_fast")
+    extra = {"beyond": 2**70, "alone": "\ud800"}
+    record = logger.makeRecord(logger.name, logging.INFO, "file.py", 1, "text", (), None, extra=extra)
+    line = JsonFormatter().format(record)
+    line.encode()
+    assert {name: json.loads(line)[name] for name in extra} == extra
+
+
 def test_a_request_that_django_logs_is_left_out() -> None:
     """Its text is `<WSGIRequest: GET '/path?api_key=…'>`."""
     request = RequestFactory().get("/v2?api_key=secret-in-the-query")

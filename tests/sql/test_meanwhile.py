@@ -6,18 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import DatabaseError, connection, connections
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from scorer_fast.sql.connection import Meanwhile, fetch_one, fetch_value
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEY = 20_261_124  # of an advisory lock that nothing else takes
-
-try:
-    import psycopg  # noqa: F401
-except ImportError:
-    OVERLAPS = False
-else:
-    OVERLAPS = True
 
 
 class Calls:
@@ -51,7 +45,7 @@ def locked() -> Iterator[threading.Event]:
     thread.join()
 
 
-@pytest.mark.skipif(not OVERLAPS, reason="psycopg2 hands nobody the time that it waits")
+@pytest.mark.skipif(not is_psycopg3, reason="psycopg2 hands nobody the time that it waits")
 def test_the_statement_is_under_way_when_the_work_is_done(locked: threading.Event) -> None:
     """It waits for what only the work lets go."""
     work = Meanwhile(locked.set)
@@ -104,7 +98,7 @@ def test_the_next_statement_waits_as_ever() -> None:
         cursor.execute("SELECT 2")
         assert cursor.fetchone() == (2,)
     assert calls.count == 1
-    if OVERLAPS:
+    if is_psycopg3:
         assert "wait" not in vars(connection.connection)
 
 
