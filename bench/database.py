@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg
 
 from bench import addresses, stamps
@@ -241,8 +242,6 @@ FROM STDIN
 
 def copy_stamps(raw: psycopg.Connection[Any]) -> None:
     """The signed stamps, and those to be posted into a table of the benchmark's."""
-    import orjson
-
     spare: list[tuple[str, str]] = []
     with raw.cursor() as cursor:
         cursor.execute("CREATE TABLE bench_address (number bigint PRIMARY KEY, address text NOT NULL)")
@@ -362,7 +361,7 @@ def score(part: int) -> None:
     from scorer_fast.operations.score import internal_score
 
     for scorer, owner in to_score(part):
-        if internal_score(scorer, owner)["error"] is not None:
+        if orjson.loads(orjson.dumps(internal_score(scorer, owner)))["error"] is not None:
             raise SystemExit(f"{owner} could not be scored")
 
 
