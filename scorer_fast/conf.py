@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
@@ -87,16 +87,28 @@ MAY_BE_NONE = frozenset(
 )
 
 
+# What Django's proxy has looked up before; it forgets what is set anew. By the proxy itself a name is a call in Python.
+_READ: dict[str, Any] = object.__getattribute__(settings, "__dict__")
+
+
+def _setting(name: str, *default: Any) -> Any:
+    """``getattr(settings, name, *default)``."""
+    try:
+        return _READ[name]
+    except KeyError:
+        return getattr(settings, name, *default)
+
+
 def own(name: str) -> Any:
     """The value of ``SCORER_FAST[name]``, or its default; KeyError for a name this app does not know."""
-    given = getattr(settings, "SCORER_FAST", None)
+    given = _setting("SCORER_FAST", None)
     if given and name in given:
         return given[name]
     return OWN[name]
 
 
 def _flag(name: str) -> bool:
-    return getattr(settings, name, "off") == "on"
+    return bool(_setting(name, "off") == "on")
 
 
 class Conf:
@@ -107,43 +119,44 @@ class Conf:
     @property
     def jwt_signing_key(self) -> str:
         """``NINJA_JWT["SIGNING_KEY"]``, else ``SECRET_KEY``: what access tokens are signed with."""
-        return (getattr(settings, "NINJA_JWT", None) or {}).get("SIGNING_KEY") or settings.SECRET_KEY
+        key = (_setting("NINJA_JWT", None) or {}).get("SIGNING_KEY") or _setting("SECRET_KEY")
+        return cast(str, key)
 
     @property
     def cache_scorer_id(self) -> int | None:
         """``CERAMIC_CACHE_SCORER_ID``: the community of the ceramic-cache operations; None when it is no number."""
         try:
-            return int(getattr(settings, "CERAMIC_CACHE_SCORER_ID", "") or "")
+            return int(_setting("CERAMIC_CACHE_SCORER_ID", "") or "")
         except (TypeError, ValueError):
             return None
 
     @property
     def internal_token(self) -> str:
         """``CGRANTS_API_TOKEN``; empty refuses all."""
-        return getattr(settings, "CGRANTS_API_TOKEN", None) or ""
+        return _setting("CGRANTS_API_TOKEN", None) or ""
 
     @property
     def trusted_issuers(self) -> frozenset[str]:
         """``TRUSTED_IAM_ISSUERS``: DIDs whose credentials count."""
-        return frozenset(getattr(settings, "TRUSTED_IAM_ISSUERS", None) or ())
+        return frozenset(_setting("TRUSTED_IAM_ISSUERS", None) or ())
 
     @property
     def max_bulk_cache_size(self) -> int:
         """``MAX_BULK_CACHE_SIZE``: most entries of one payload; 100."""
-        return int(getattr(settings, "MAX_BULK_CACHE_SIZE", 100))
+        return int(_setting("MAX_BULK_CACHE_SIZE", 100))
 
     @property
     def human_points_enabled(self) -> bool:
-        return bool(getattr(settings, "HUMAN_POINTS_ENABLED", False))
+        return bool(_setting("HUMAN_POINTS_ENABLED", False))
 
     @property
     def human_points_start(self) -> datetime:
         """``HUMAN_POINTS_START_TIMESTAMP`` (Unix seconds): before it nothing is awarded."""
-        return datetime.fromtimestamp(int(getattr(settings, "HUMAN_POINTS_START_TIMESTAMP", 0) or 0), UTC)
+        return datetime.fromtimestamp(int(_setting("HUMAN_POINTS_START_TIMESTAMP", 0) or 0), UTC)
 
     @property
     def human_points_mta_enabled(self) -> bool:
-        return bool(getattr(settings, "HUMAN_POINTS_MTA_ENABLED", False))
+        return bool(_setting("HUMAN_POINTS_MTA_ENABLED", False))
 
     @property
     def api_analytics(self) -> bool:
@@ -155,28 +168,28 @@ class Conf:
 
     @property
     def demo_api_key(self) -> str:
-        return getattr(settings, "DEMO_API_KEY", None) or ""
+        return _setting("DEMO_API_KEY", None) or ""
 
     @property
     def demo_api_key_aliases(self) -> tuple[str, ...]:
-        return tuple(getattr(settings, "DEMO_API_KEY_ALIASES", None) or ())
+        return tuple(_setting("DEMO_API_KEY_ALIASES", None) or ())
 
     @property
     def demo_scorer_id(self) -> int | None:
         """``DEMO_API_SCORER_ID``: what a negative scorer id stands for; None when unset."""
         try:
-            return int(getattr(settings, "DEMO_API_SCORER_ID", "") or "")
+            return int(_setting("DEMO_API_SCORER_ID", "") or "")
         except (TypeError, ValueError):
             return None
 
     @property
     def rate_limit_enabled(self) -> bool:
-        return bool(getattr(settings, "RATELIMIT_ENABLE", True))
+        return bool(_setting("RATELIMIT_ENABLE", True))
 
     @property
     def read_database(self) -> str:
         """``REGISTRY_API_READ_DB``: alias that pure look-ups read from."""
-        return getattr(settings, "REGISTRY_API_READ_DB", None) or "default"
+        return _setting("REGISTRY_API_READ_DB", None) or "default"
 
     # ---- this app's own, in SCORER_FAST
 

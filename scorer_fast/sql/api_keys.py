@@ -34,7 +34,7 @@ WHERE k.prefix = %(prefix)s
 
 def get_api_key(alias: str, prefix: str) -> ApiKeyRow | None:
     """The key whose prefix is ``prefix``, usable or not."""
-    row = fetch_one(alias, GET_API_KEY, {"prefix": prefix})
+    row = fetch_one(alias, GET_API_KEY, {"prefix": prefix}, repeatable=True)
     return None if row is None else ApiKeyRow(*row)
 
 

@@ -43,5 +43,5 @@ LIMIT 1
 
 def find_community(alias: str, community: CommunityKey) -> int | None:
     """The id of the community meant, external id first."""
-    value: int | None = fetch_value(alias, FIND_COMMUNITY, community.parameters())
+    value: int | None = fetch_value(alias, FIND_COMMUNITY, community.parameters(), repeatable=True)
     return value

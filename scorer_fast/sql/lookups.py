@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ..domain.bans import Ban
-from .connection import fetch_all, fetch_one, fetch_value
+from .connection import fetch_all, fetch_one, fetch_value, instant, text_array
 
 LIST_BANS = """
 -- bans that still run for an address or any of some hashes, by id; ceramic_cache_ban (address), (hash)
-SELECT b.type, b.provider, b.hash, b.address, b.end_time, b.reason
+SELECT b.type, b.provider, b.hash, b.address, b.end_time::text, b.reason
 FROM ceramic_cache_ban AS b
 WHERE (b.address = ANY (%(addresses)s::text[]) OR b.hash = ANY (%(hashes)s::text[]))
   AND (b.end_time IS NULL OR b.end_time > %(now)s)
@@ -22,8 +22,17 @@ ORDER BY b.id
 
 def list_bans(alias: str, addresses: Sequence[str], hashes: Sequence[str], now: datetime) -> list[Ban]:
     """Bans still running for any spelling of an address or any of ``hashes``; an empty text matches nothing."""
-    parameters = {"addresses": list(filter(None, addresses)), "hashes": list(filter(None, hashes)), "now": now}
-    return [Ban(*row) for row in fetch_all(alias, LIST_BANS, parameters)]
+    parameters = {
+        "addresses": text_array(filter(None, addresses)),
+        "hashes": text_array(filter(None, hashes)),
+        "now": now,
+    }
+    return [
+        Ban(type_, provider, hash_, address, instant(end_time), reason)
+        for type_, provider, hash_, address, end_time, reason in fetch_all(
+            alias, LIST_BANS, parameters, repeatable=True
+        )
+    ]
 
 
 LIST_REVOKED = """
@@ -36,7 +45,9 @@ WHERE r.proof_value = ANY (%(proof_values)s::text[])
 
 def list_revoked(alias: str, proof_values: Sequence[str]) -> set[str]:
     """Those of ``proof_values`` that are revoked."""
-    return {row[0] for row in fetch_all(alias, LIST_REVOKED, {"proof_values": list(proof_values)})}
+    return {
+        row[0] for row in fetch_all(alias, LIST_REVOKED, {"proof_values": text_array(proof_values)}, repeatable=True)
+    }
 
 
 IS_LISTED = """
@@ -53,7 +64,7 @@ SELECT EXISTS (
 
 def is_listed(alias: str, name: str, address: str) -> bool:
     """Whether ``address`` (lower-cased) is a member of the list called ``name``; an unknown list has none."""
-    return bool(fetch_value(alias, IS_LISTED, {"name": name, "address": address}))
+    return bool(fetch_value(alias, IS_LISTED, {"name": name, "address": address}, repeatable=True))
 
 
 GET_RULESET = """
@@ -66,7 +77,7 @@ WHERE r.provider_id = %(provider_id)s
 
 def get_ruleset(alias: str, provider_id: str) -> str | None:
     """The ruleset's definition as JSON text."""
-    value: str | None = fetch_value(alias, GET_RULESET, {"provider_id": provider_id})
+    value: str | None = fetch_value(alias, GET_RULESET, {"provider_id": provider_id}, repeatable=True)
     return value
 
 
@@ -83,7 +94,7 @@ WHERE c.id = %(community_id)s
 
 def get_weights(alias: str, community_id: int) -> tuple[str | None] | None:
     """The weights as JSON text (None where the scorer has none); None when there is no such community."""
-    return fetch_one(alias, GET_WEIGHTS, {"community_id": community_id})
+    return fetch_one(alias, GET_WEIGHTS, {"community_id": community_id}, repeatable=True)
 
 
 class StakeRow(NamedTuple):
@@ -100,7 +111,8 @@ class StakeRow(NamedTuple):
 
 LIST_STAKES = """
 -- stakes by or on an address, by id; stake_stake (staker), (stakee)
-SELECT s.chain, s.lock_time, s.unlock_time, s.staker, s.stakee, s.current_amount::text, s.last_updated_in_block::text
+SELECT s.chain, s.lock_time::text, s.unlock_time::text, s.staker, s.stakee, s.current_amount::text,
+       s.last_updated_in_block::text
 FROM stake_stake AS s
 WHERE s.staker = %(address)s
    OR s.stakee = %(address)s
@@ -110,7 +122,10 @@ ORDER BY s.id
 
 def list_stakes(alias: str, address: str) -> list[StakeRow]:
     """Stakes in which ``address`` (lower-cased) is staker or stakee."""
-    return [StakeRow(*row) for row in fetch_all(alias, LIST_STAKES, {"address": address})]
+    return [
+        StakeRow(chain, datetime.fromisoformat(lock_time), datetime.fromisoformat(unlock_time), *more)
+        for chain, lock_time, unlock_time, *more in fetch_all(alias, LIST_STAKES, {"address": address}, repeatable=True)
+    ]
 
 
 class StakeEventRow(NamedTuple):
@@ -141,7 +156,8 @@ ORDER BY e.id
 def list_stake_events(alias: str, address: str, round_id: int) -> list[StakeEventRow]:
     """Stake events of ``round_id`` whose staker or address is ``address`` (lower-cased)."""
     return [
-        StakeEventRow(*row) for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id})
+        StakeEventRow(*row)
+        for row in fetch_all(alias, LIST_STAKE_EVENTS, {"address": address, "round_id": round_id}, repeatable=True)
     ]
 
 
@@ -163,5 +179,5 @@ FROM scorer_fast_read_contributions_1(%(address)s::text) AS f
 
 def get_contributions(alias: str, address: str) -> ContributionsRow:
     """What ``address`` (lower-cased) contributed to grants and to the protocol."""
-    row = fetch_one(alias, GET_CONTRIBUTIONS, {"address": address})
+    row = fetch_one(alias, GET_CONTRIBUTIONS, {"address": address}, repeatable=True)
     return ContributionsRow(0, Decimal(0), 0, Decimal(0)) if row is None else ContributionsRow(*row)

@@ -39,9 +39,9 @@ class AddressRow(NamedTuple):
     passport_id: int
     address: str
     score_id: int | None
-    last_score_timestamp: datetime | None
+    last_score_timestamp: str | None
     live_ids: str
-    newest_update: datetime | None
+    newest_update: str | None
     stamps: str | None
     links: str | None
     stored_stamps: str | None
@@ -147,9 +147,9 @@ passports AS MATERIALIZED (
 SELECT p.id,
        p.address,
        s.id,
-       s.last_score_timestamp,
+       s.last_score_timestamp::text,
        live.ids::text,
-       live.newest,
+       live.newest::text,
        COALESCE(kept.stamps, read.stamps),
        CASE WHEN settled.reading IS NULL THEN
            scorer_fast_read_links_1(p.address, %(community_id)s, COALESCE(kept.nullifiers, read.nullifiers))
@@ -595,8 +595,8 @@ class ScoreOfPassport(NamedTuple):
     dedup_events: list[dict[str, Any]]
     score_event: dict[str, Any]
     live_ids: str
-    newest_update: datetime | None
-    seen_timestamp: datetime | None
+    newest_update: str | None
+    seen_timestamp: str | None
 
 
 # The token and the events are those of sql/scores.py: a score is stored only where what was read is still

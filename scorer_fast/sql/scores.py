@@ -10,7 +10,7 @@ import orjson
 from ..domain.points import PointsRead
 from ..domain.score import StoredScore
 from .communities import BIGINT
-from .connection import Meanwhile, fetch_one, fetch_value
+from .connection import Meanwhile, fetch_one, fetch_value, instant
 from .points import read_points
 from .scoring import Seen
 
@@ -78,7 +78,7 @@ def update_score(
 
 GET_STORED_SCORE = """
 -- the stored score of an address in a community, with points; see sql/functions.py
-SELECT f.score_id, f.last_score_timestamp, f.expiration_date, f.error, f.evidence, f.stamps, f.points
+SELECT f.score_id, f.last_score_timestamp::text, f.expiration_date::text, f.error, f.evidence, f.stamps, f.points
 FROM scorer_fast_read_stored_score_1(%(community_id)s::bigint, %(address)s::text, %(points)s::boolean) AS f
 WHERE f.community_id IS NOT NULL
 """
@@ -90,14 +90,16 @@ def get_stored_score(
     """The stored score and the points of an address, each None without one; None when there is no such community."""
     if abs(community_id) > BIGINT:
         return None
-    row = fetch_one(alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points})
+    row = fetch_one(
+        alias, GET_STORED_SCORE, {"community_id": community_id, "address": address, "points": points}, repeatable=True
+    )
     if row is None:
         return None
     score_id, scored_at, expires, error, evidence, stamps, points_json = row
     stored = None
     if score_id is not None:
         shown = None if stamps is None else orjson.Fragment(stamps)
-        stored = StoredScore(scored_at, expires, error, _json(evidence), shown)
+        stored = StoredScore(instant(scored_at), instant(expires), error, _json(evidence), shown)
     return stored, read_points(points_json)
 
 
@@ -116,7 +118,7 @@ SELECT EXISTS (
 
 def has_score(alias: str, community_id: int, address: str) -> bool:
     """Whether ``address`` was ever scored in the community of that id."""
-    return bool(fetch_value(alias, HAS_SCORE, {"community_id": community_id, "address": address}))
+    return bool(fetch_value(alias, HAS_SCORE, {"community_id": community_id, "address": address}, repeatable=True))
 
 
 def _json(text: str | None) -> Any:

@@ -31,13 +31,13 @@ class StoredStamp(NamedTuple):
 class Seen(NamedTuple):
     """The token of what was read: which stamps are live, the newest of their updates, when the score was last written.
 
-    Stamps that the request itself replaces are no part of it. ``live_ids`` stays as PostgreSQL writes an array: nobody
-    looks into it on its way back.
+    Stamps that the request itself replaces are no part of it. All of it stays as PostgreSQL wrote it: nobody looks into
+    it on its way back.
     """
 
     live_ids: str
-    newest_update: datetime | None
-    last_score_timestamp: datetime | None
+    newest_update: str | None
+    last_score_timestamp: str | None
 
 
 class ScoringRow(NamedTuple):
@@ -86,8 +86,8 @@ class ScoringRow(NamedTuple):
 
 READ_SCORING = """
 -- what scoring an address for a community needs, posted stamps taken in as if they were stored; see sql/functions.py
-SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp,
-       f.live_ids::text, f.newest_update, f.is_replacing, f.links, f.overrides, f.points,
+SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp::text,
+       f.live_ids::text, f.newest_update::text, f.is_replacing, f.links, f.overrides, f.points,
        f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept,
        f.texts, f.listed, f.generation, f.settled, f.token
 FROM scorer_fast_read_scoring_1(
@@ -149,6 +149,7 @@ def read_scoring(
             "replaced": text_array(posted.replaced),
         },
         meanwhile,
+        repeatable=True,
     )
     return None if read is None else _Read._make(read).scoring_row(in_full=in_full)
 
@@ -161,9 +162,9 @@ class _Read(NamedTuple):
     threshold: Decimal
     passport_id: int | None
     score_id: int | None
-    last_score_timestamp: datetime | None
+    last_score_timestamp: str | None
     live_ids: str
-    newest_update: datetime | None
+    newest_update: str | None
     is_replacing: bool
     links: str | None
     overrides: str | None

@@ -33,7 +33,7 @@ WHERE c.address = %(address)s
 
 def list_cache_stamps(alias: str, address: str) -> str:
     """The stamps of an address: a JSON array of {id, address, provider, stamp}."""
-    return fetch_value(alias, LIST_CACHE_STAMPS, {"address": address}) or "[]"
+    return fetch_value(alias, LIST_CACHE_STAMPS, {"address": address}, repeatable=True) or "[]"
 
 
 LIST_LIVE_PROVIDERS = """
