@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ class Ahead(NamedTuple):
     """
 
     credentials: dict[int, bytes]
-    answers: Future[list[bool]]
+    answers: verifier.Question
 
     def covers(self, stamp: Valid) -> bool:
         """Whether the question is about this very credential: number for number as PostgreSQL wrote it."""
@@ -43,7 +42,7 @@ class Ahead(NamedTuple):
 
     def wait(self, timeout: float) -> dict[int, bool]:
         """The answers by key; VerifierDown when they take over ``timeout`` seconds from now."""
-        return dict(zip(self.credentials, verifier.wait(self.answers, timeout), strict=True))
+        return dict(zip(self.credentials, self.answers.wait(timeout), strict=True))
 
 
 def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime) -> Ahead | None:

@@ -1,8 +1,9 @@
-"""didkit, asked about whole batches on one long-lived event loop.
+"""didkit, asked about whole batches from the thread that wants to know, without an event loop.
 
-One daemon thread per process runs the loop, started at the first batch and never torn down: a loop that
-ends while didkit's own threads live can crash the interpreter at exit. A process forked before the first
-batch has a loop of its own; one forked later asks another process, for didkit's threads stayed behind.
+didkit answers from threads of its own and takes asyncio's futures for the way back. A loop on a thread would be woken
+for each question and each answer; but all that didkit asks of a loop is a future to complete and somebody to complete
+it, so that is what it is given, and whoever waits is woken once. Whatever else it may ask of a loop is an error. Its
+threads do not come along into a fork: a process forked after the first batch asks another process.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
+from typing import Any, cast
 
 import orjson
 
@@ -24,64 +24,121 @@ OPTIONS = '{"proofPurpose":"assertionMethod"}'
 # What a remembered signature is remembered for: another version or other options ask again.
 VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n"
 
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
+_is_used = False
 _is_dead = False  # whether didkit can no longer answer in this process
 _elsewhere = VerifierProcess()
 
 
 def _after_fork() -> None:
-    global _is_dead, _lock, _loop
-    _is_dead = _is_dead or _loop is not None
-    _lock, _loop = threading.Lock(), None
+    global _is_dead
+    _is_dead = _is_dead or _is_used
     _elsewhere.abandon()
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _running_loop() -> asyncio.AbstractEventLoop:
-    global _loop
-    with _lock:
-        if _loop is None:
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="scorer-fast-didkit", daemon=True).start()
-            _loop = loop
-        return _loop
+class Question:
+    """Credentials that didkit is looking at, and the answers so far."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._answers: dict[int, bool] = {}
+        self._is_answered = threading.Event()
+        self.is_dropped = False
+
+    def answer(self, place: int, good: bool) -> None:
+        """Whether didkit found no error in the credential of that place; on a thread of didkit's."""
+        self._answers[place] = good
+        if len(self._answers) == self._size:
+            self._is_answered.set()
+
+    def wait(self, timeout: float) -> list[bool]:
+        """The answers in the credentials' order; VerifierDown when they take over ``timeout`` seconds from now."""
+        if self._size and not self._is_answered.wait(timeout):
+            self.is_dropped = True
+            raise VerifierDown(f"didkit gave no answer within {timeout} seconds")
+        return [self._answers[place] for place in range(self._size)]
 
 
-async def _verify(text: str) -> bool:
+class _Answer:
+    """What didkit takes for a future: one credential of a question."""
+
+    def __init__(self, question: Question, place: int) -> None:
+        self._question = question
+        self._place = place
+
+    def add_done_callback(self, callback: Callable[..., Any]) -> None:
+        """didkit wants to be told when it is cancelled, which nobody does."""
+
+    def cancelled(self) -> bool:
+        return self._question.is_dropped
+
+    def set_result(self, found: str) -> None:
+        try:
+            good = not orjson.loads(found)["errors"]
+        except (ValueError, LookupError, TypeError):
+            good = False
+        self._question.answer(self._place, good)
+
+    def set_exception(self, error: BaseException) -> None:
+        """didkit raises on what it cannot read: an error of that credential alone."""
+        self._question.answer(self._place, False)
+
+
+class _Loop:
+    """As much of an event loop as didkit needs while it is asked about one credential."""
+
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    def create_future(self) -> _Answer:
+        return self._answer
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
+        callback(*args)
+
+
+def start(texts: Sequence[str]) -> Question | None:
+    """Ask didkit about each credential without waiting; None where it can no longer answer in this process."""
+    global _is_used
+    if _is_dead:
+        return None
+    _is_used = True
     import didkit  # at the first batch: most requests have nothing to verify
 
+    question = Question(len(texts))
+    coroutines: list[tuple[_Answer, Awaitable[str]]] = []
+    running = asyncio._get_running_loop()
     try:
-        return not orjson.loads(await didkit.verify_credential(text, OPTIONS))["errors"]
-    except Exception:  # didkit raises on what it cannot read: an error of that credential alone
-        return False
+        for place, text in enumerate(texts):
+            answer = _Answer(question, place)
+            asyncio._set_running_loop(cast(Any, _Loop(answer)))
+            given: Any = didkit.verify_credential(text, OPTIONS)
+            if given is not answer:
+                coroutines.append((answer, given))
+    finally:
+        asyncio._set_running_loop(running)
+    if coroutines:
+        threading.Thread(target=asyncio.run, args=(_await(coroutines),), name="scorer-fast-didkit", daemon=True).start()
+    return question
 
 
-async def _verify_all(texts: Sequence[str]) -> list[bool]:
-    if len(texts) == 1:  # without a task of its own
-        return [await _verify(texts[0])]
-    return list(await asyncio.gather(*map(_verify, texts)))
+async def _await(coroutines: Iterable[tuple[_Answer, Awaitable[str]]]) -> None:
+    """For a didkit that is a function in Python, as that of a host's tests may be: those need a loop."""
 
+    async def complete(answer: _Answer, given: Awaitable[str]) -> None:
+        try:
+            answer.set_result(await given)
+        except Exception as error:
+            answer.set_exception(error)
 
-def start(texts: Sequence[str]) -> Future[list[bool]] | None:
-    """Ask didkit about each credential without waiting; None where it can no longer answer in this process."""
-    return None if _is_dead else asyncio.run_coroutine_threadsafe(_verify_all(texts), _running_loop())
-
-
-def wait(future: Future[list[bool]], timeout: float) -> list[bool]:
-    """The answers to :func:`start`; VerifierDown when they take over ``timeout`` seconds from now."""
-    try:
-        return future.result(timeout)
-    except FutureTimeout:
-        future.cancel()
-        raise VerifierDown(f"didkit gave no answer within {timeout} seconds") from None
+    await asyncio.gather(*(complete(*each) for each in coroutines))
 
 
 def verify(texts: Sequence[str], timeout: float) -> list[bool]:
     """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds."""
     if not texts:
         return []
-    future = start(texts)
-    return _elsewhere.verify(texts, timeout) if future is None else wait(future, timeout)
+    question = start(texts)
+    return _elsewhere.verify(texts, timeout) if question is None else question.wait(timeout)
