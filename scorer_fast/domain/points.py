@@ -76,7 +76,11 @@ NO_AWARDS = Awards(False, ())
 def award(counting: Iterable[Earning], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
     """What a passing score earns now, on top of what ``read`` says the address already has."""
     # Of MM2 any row counts, for it is what the cap counts; of the others the very row that would be written.
-    actions = {row.action for row in read.rows if row.action == METAMASK or row == _once(row.action)}
+    actions = {
+        row.action
+        for row in read.rows
+        if row.action == METAMASK or not (row.provider or row.tx_hash or row.chain_id)  # as _once writes it
+    }
     keyed = {row.provider for row in read.rows if row.action == HUMAN_KEYS}
     new: list[PointsRow] = []
 

@@ -35,7 +35,7 @@ class StrictParser(Parser):
         body = request.body
         # Strictly: json.loads would let bytes that stand for a lone surrogate pass.
         text = body.decode(json.detect_encoding(body))
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = _STRICT.decode(text)
         if text.count("[") + text.count("{") > _DEPTH:
             _check_depth(value)
         if _ESCAPES.search(text):
@@ -55,6 +55,9 @@ def _finite(digits: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(digits)
     return number
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _check_depth(value: Any) -> None:

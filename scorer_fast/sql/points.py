@@ -13,7 +13,7 @@ def read_points(text: str | None) -> PointsRead | None:
         return None
     read = orjson.loads(text)
     return PointsRead(
-        rows=tuple(PointsRow(*row) for row in read["rows"] or ()),
+        rows=tuple(map(PointsRow._make, read["rows"] or ())),
         communities=frozenset(read["communities"] or ()),
         lists=frozenset(read["lists"] or ()),
         metamask_full=(read["metamask"] or 0) >= METAMASK_LIMIT,

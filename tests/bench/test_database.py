@@ -1,0 +1,28 @@
+"""The steps by which the benchmark makes its database, which run only where there is none yet."""
+
+import pytest
+
+from api.account.models import Community
+from api.registry.models import Score
+from bench import database
+from tests.factories import rows
+from tests.factories.rows import OWNER
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def one_to_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "to_score", lambda part: iter([(part, OWNER)]))
+
+
+def test_addresses_are_scored(one: Community) -> None:
+    rows.stamps(OWNER, "Google", "Ens")
+    database.score(one.pk)
+    assert Score.objects.get().status == "DONE"
+
+
+def test_one_that_cannot_be_scored_ends_it(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer_fast.operations.score.internal_score", lambda *_: {"error": "no"})
+    with pytest.raises(SystemExit, match=OWNER):
+        database.score(one.pk)
