@@ -106,7 +106,8 @@ def _json(text: str | None) -> Any:
 
 
 # What is kept of an earlier reading is taken by the same versions of rows as in sql/functions.py; addresses
-# are looked at one after another, so that the JSON of a whole batch is never held at once.
+# are looked at one after another, so that the JSON of a whole batch is never held at once. Revocations are looked up for
+# all stamps of an address together: one walk down the index, where NOT EXISTS is one for each.
 # "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
 # "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
 READ_ADDRESSES = """
@@ -175,14 +176,21 @@ FROM passports AS p
 CROSS JOIN community
 LEFT JOIN registry_score AS s ON s.passport_id = p.id
 CROSS JOIN LATERAL (
-    SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids,
-           max(c.updated_at) AS newest,
-           COALESCE(array_agg(concat_ws(',', c.id, c.xmin, c.ctid) ORDER BY c.id), '{}') AS versions
-    FROM ceramic_cache_ceramiccache AS c
-    WHERE c.address = p.address
-      AND c.type = 1
-      AND c.deleted_at IS NULL
-      AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+    WITH there AS MATERIALIZED (
+        SELECT c.id, c.updated_at, concat_ws(',', c.id, c.xmin, c.ctid) AS version
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = p.address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+    )
+    SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids,
+           max(t.updated_at) AS newest,
+           COALESCE(array_agg(t.version ORDER BY t.id), '{}') AS versions
+    FROM there AS t
+    WHERE t.id <> ALL (ARRAY(
+        SELECT r.ceramic_cache_id
+        FROM ceramic_cache_revocation AS r
+        WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
 ) AS live
 CROSS JOIN LATERAL (
     SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}') AS versions
@@ -612,12 +620,19 @@ WITH new AS MATERIALIZED (
         expiration_date timestamptz, dedup_events jsonb, score_event jsonb,
         live_ids text, newest_update timestamptz, seen_timestamp timestamptz)
     CROSS JOIN LATERAL (
-        SELECT COALESCE(array_agg(c.id ORDER BY c.id), '{}') AS ids, max(c.updated_at) AS newest
-        FROM ceramic_cache_ceramiccache AS c
-        WHERE c.address = n.address
-          AND c.type = 1
-          AND c.deleted_at IS NULL
-          AND NOT EXISTS (SELECT FROM ceramic_cache_revocation AS r WHERE r.ceramic_cache_id = c.id)
+        WITH there AS MATERIALIZED (
+            SELECT c.id, c.updated_at
+            FROM ceramic_cache_ceramiccache AS c
+            WHERE c.address = n.address
+              AND c.type = 1
+              AND c.deleted_at IS NULL
+        )
+        SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids, max(t.updated_at) AS newest
+        FROM there AS t
+        WHERE t.id <> ALL (ARRAY(
+            SELECT r.ceramic_cache_id
+            FROM ceramic_cache_revocation AS r
+            WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
     ) AS live
 ),
 updated AS (
