@@ -106,8 +106,8 @@ def _json(text: str | None) -> Any:
 
 
 # What is kept of an earlier reading is taken by the same versions of rows as in sql/functions.py; addresses
-# are looked at one after another, so that the JSON of a whole batch is never held at once. Revocations are looked up for
-# all stamps of an address together: one walk down the index, where NOT EXISTS is one for each.
+# are looked at one after another, so that the JSON of a whole batch is never held at once. Revocations are looked
+# up for all stamps of an address together: one walk down the index, where NOT EXISTS is one for each.
 # "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
 # "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
 READ_ADDRESSES = """
