@@ -13,7 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.account.models import Community
+from api.registry.models import Event
 from scorer_fast.sql.connection import fetch_all, fetch_one, fetch_value, instant, run
+from tests.factories.requests import good
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BACKEND = "SELECT pg_backend_pid()"
@@ -67,6 +70,14 @@ def test_a_first_read_finds_a_dead_connection_and_is_asked_again_on_a_new_one(di
     (pid,) = {fetch_one: lambda: found, fetch_all: lambda: found[0], fetch_value: lambda: (found,)}[fetch]()
     assert pid == backend()
     assert pid != died
+
+
+@pytest.mark.parametrize("operation", ["v2_score", "cache_add_stamps", "check_bans", "embed_weights"])
+def test_a_request_is_answered_over_a_dead_connection(operation: str, one: Community, died: int) -> None:
+    answer = good(operation).send()
+    assert answer.status_code in (200, 201)
+    assert backend() != died
+    assert Event.objects.filter(action="SCU").count() == (operation in {"v2_score", "cache_add_stamps"})
 
 
 def test_a_first_write_is_preceded_by_djangos_own_look(died: int) -> None:
