@@ -51,7 +51,6 @@ def main() -> None:
     results: dict[str, Any] = {"machine": report.machine(), "rounds": rounds}
     load = Load()
     if "operations" in parts:
-        results["didkit_ms"] = growth.didkit_ms()
         results |= operations.measure(url, load, names, rounds=rounds)
         print(report.table(results), flush=True)
     with ExitStack() as stack:

@@ -239,22 +239,3 @@ def in_addresses(url: str, load: Load, names: tuple[str, ...], *, rounds: int) -
         }
     results["plans"] = plans(large)
     return results
-
-
-def didkit_ms(rounds: int = 30) -> dict[str, float]:
-    """didkit's own time, in a process that does nothing else: twenty signatures at once, and a single one."""
-    import time
-
-    from bench import stamps
-    from scorer_fast.operations.verifier import verify
-
-    texts = [orjson.dumps(credential).decode() for credential, _ in zip(stamps.read(), range(20), strict=False)]
-    verify(texts, 60)
-    took: dict[int, list[float]] = {20: [], 1: []}
-    for _ in range(rounds):
-        for count, times in took.items():
-            started = time.perf_counter()
-            if not all(verify(texts[:count], 60)):
-                raise SystemExit("A stamp of the benchmark is not well signed.")
-            times.append((time.perf_counter() - started) * 1000)
-    return {"batch_of_20": round(statistics.median(took[20]), 3), "one": round(statistics.median(took[1]), 3)}

@@ -115,10 +115,16 @@ class Bench:
         self.figures.samples[cell].append(made)
         return made
 
-    def rounds(self, plan: Sequence[tuple[Cell, Size, str]], floors: Sequence[tuple[Cell, Size]], rounds: int) -> None:
+    def rounds(
+        self,
+        plan: Sequence[tuple[Cell, Size, str]],
+        floors: Sequence[tuple[Cell, Size]],
+        rounds: int,
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
         """Each round measures every cell once, in another order, and the floor before, between and after.
 
-        The floor of a round is the median of its turns.
+        The floor of a round is the median of its turns; ``beside`` is called at each of them.
         """
         for number in range(rounds):
             order = list(plan)
@@ -127,6 +133,7 @@ class Bench:
             for place, (cell, size, before) in enumerate(order):
                 if place % FLOOR_EVERY == 0:
                     self._floor(floors, turns)
+                    beside()
                 self.measure(cell, size, before=before)
             self._floor(floors, turns)
             for cell, samples in turns.items():

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from bench import database, statements, traffic
+from bench.didkit_time import DidkitTime
 from bench.load import Load
 from bench.measure import Bench, Cell, Figures, Size
 from bench.servers import GUNICORN, HOST, Server
@@ -74,7 +75,8 @@ def measure(url: str, load: Load, operations: Sequence[str], *, rounds: int, bas
                 bench.measure(cell, warm, keep=False, before=before)
         for cell, size in floors:
             bench.measure(cell, size, keep=False)
-        bench.rounds(cells, floors, rounds)
+        didkit = DidkitTime()
+        bench.rounds(cells, floors, rounds, didkit.turn)
         counted = statements.count(
             url,
             {
@@ -83,7 +85,7 @@ def measure(url: str, load: Load, operations: Sequence[str], *, rounds: int, bas
                 if cell.side == FAST and cell.concurrency == 1
             },
         )
-    return collect(bench.figures, operations, counted)
+    return collect(bench.figures, operations, counted) | {"didkit_ms": didkit.medians()}
 
 
 def collect(figures: Figures, operations: Sequence[str], counted: dict[str, Any]) -> dict[str, Any]:
