@@ -9,8 +9,10 @@ threads do not come along into a fork: a process forked after the first batch as
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, cast
@@ -24,6 +26,9 @@ OPTIONS = '{"proofPurpose":"assertionMethod"}'
 # What a remembered signature is remembered for: another version or other options ask again.
 VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n"
 
+LAST_SECONDS = 1.0  # that a process waits, as it ends, for answers nobody waits for any longer
+
+_under_way: set[Question] = set()
 _is_used = False
 _is_dead = False  # whether didkit can no longer answer in this process
 _elsewhere = VerifierProcess()
@@ -32,10 +37,19 @@ _elsewhere = VerifierProcess()
 def _after_fork() -> None:
     global _is_dead
     _is_dead = _is_dead or _is_used
+    _under_way.clear()
     _elsewhere.abandon()
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+@atexit.register
+def _let_finish() -> None:
+    """An answer that comes while the interpreter is taken down would bring the process down."""
+    until = time.monotonic() + LAST_SECONDS
+    for question in list(_under_way):
+        question.let_finish(until - time.monotonic())
 
 
 class Question:
@@ -51,14 +65,24 @@ class Question:
         """Whether didkit found no error in the credential of that place; on a thread of didkit's."""
         self._answers[place] = good
         if len(self._answers) == self._size:
+            _under_way.discard(self)
             self._is_answered.set()
 
     def wait(self, timeout: float) -> list[bool]:
         """The answers in the credentials' order; VerifierDown when they take over ``timeout`` seconds from now."""
         if self._size and not self._is_answered.wait(timeout):
-            self.is_dropped = True
+            self.drop()
             raise VerifierDown(f"didkit gave no answer within {timeout} seconds")
         return [self._answers[place] for place in range(self._size)]
+
+    def drop(self) -> None:
+        """Nobody wants to know any longer."""
+        self.is_dropped = True
+        _under_way.discard(self)
+
+    def let_finish(self, timeout: float) -> None:
+        """Wait for the last answer, whatever it says."""
+        self._is_answered.wait(max(timeout, 0))
 
 
 class _Answer:
@@ -108,6 +132,8 @@ def start(texts: Sequence[str]) -> Question | None:
     import didkit  # at the first batch: most requests have nothing to verify
 
     question = Question(len(texts))
+    if texts:
+        _under_way.add(question)
     coroutines: list[tuple[_Answer, Awaitable[str]]] = []
     running = asyncio._get_running_loop()
     try:
@@ -117,6 +143,9 @@ def start(texts: Sequence[str]) -> Question | None:
             given: Any = didkit.verify_credential(text, OPTIONS)
             if given is not answer:
                 coroutines.append((answer, given))
+    except BaseException:
+        question.drop()
+        raise
     finally:
         asyncio._set_running_loop(running)
     if coroutines:

@@ -133,6 +133,7 @@ def test_a_didkit_that_wants_more_of_a_loop_is_no_bad_signature(monkeypatch: pyt
     monkeypatch.setattr(didkit, "verify_credential", asked)
     with pytest.raises(AttributeError, match="call_later"):
         verifier.verify(GOOD, 20)
+    assert not verifier._under_way
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
 
@@ -150,6 +151,7 @@ def test_a_batch_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         verifier.verify(GOOD, 0.05)
     assert time.monotonic() - started < 5
     assert [future.cancelled() for future in futures] == [True] * 3, "so that didkit drops what it finds"
+    assert not verifier._under_way
     monkeypatch.undo()
     assert verifier.verify(GOOD, 20) == [True] * 3
 
@@ -183,6 +185,20 @@ def test_children_of_a_fork_verify(used: str) -> None:
     arguments = [sys.executable, "-c", SCRIPT, json.dumps(GOOD), used]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ENDING = """
+import json, sys
+from scorer_fast.operations import verifier
+assert verifier.start(json.loads(sys.argv[1]) * 20)
+"""
+
+
+def test_a_process_may_end_while_a_question_is_under_way() -> None:
+    for _ in range(3):
+        arguments = [sys.executable, "-c", ENDING, json.dumps(GOOD)]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture
