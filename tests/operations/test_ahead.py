@@ -34,11 +34,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every text that didkit is given; it is content with all of them."""
     texts: list[str] = []
 
-    async def content(text: str, options: str) -> str:
-        texts.append(text)
+    async def content() -> str:
         return '{"errors": []}'
 
-    monkeypatch.setattr(didkit, "verify_credential", content)
+    def asked_about(text: str, options: str) -> Any:
+        texts.append(text)
+        return content()
+
+    monkeypatch.setattr(didkit, "verify_credential", asked_about)
     return texts
 
 
