@@ -38,6 +38,9 @@ class PointsRow(NamedTuple):
     chain_id: int
 
 
+ONCE = ("", "", 0)  # provider, tx_hash and chain_id of an action that is no key
+
+
 class Earning(Protocol):
     """A stamp that counts, as far as it earns points."""
 
@@ -76,11 +79,7 @@ NO_AWARDS = Awards(False, ())
 def award(counting: Iterable[Earning], read: PointsRead, *, community_id: int, metamask_enabled: bool) -> Awards:
     """What a passing score earns now, on top of what ``read`` says the address already has."""
     # Of MM2 any row counts, for it is what the cap counts; of the others the very row that would be written.
-    actions = {
-        row.action
-        for row in read.rows
-        if row.action == METAMASK or not (row.provider or row.tx_hash or row.chain_id)  # as _once writes it
-    }
+    actions = {row.action for row in read.rows if row.action == METAMASK or row[1:] == ONCE}
     keyed = {row.provider for row in read.rows if row.action == HUMAN_KEYS}
     new: list[PointsRow] = []
 
@@ -107,7 +106,7 @@ def award(counting: Iterable[Earning], read: PointsRead, *, community_id: int, m
 
 def _once(action: str) -> PointsRow:
     """How an action that is no key is awarded."""
-    return PointsRow(action, "", "", 0)
+    return PointsRow(action, *ONCE)
 
 
 def after(read: PointsRead, awards: Awards, community_id: int) -> PointsRead:

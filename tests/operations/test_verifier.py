@@ -88,15 +88,21 @@ def test_a_loop_that_runs_goes_on_running() -> None:
         asyncio.get_running_loop()
 
 
-def test_who_waits_is_woken_by_the_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In whatever order they come."""
-    futures: list[Any] = []
+@pytest.fixture
+def futures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Those that didkit was given to complete; it completes none."""
+    given: list[Any] = []
 
     def asked(text: str, options: str) -> Any:
-        futures.append(asyncio.get_running_loop().create_future())
-        return futures[-1]
+        given.append(asyncio.get_running_loop().create_future())
+        return given[-1]
 
     monkeypatch.setattr(didkit, "verify_credential", asked)
+    return given
+
+
+def test_who_waits_is_woken_by_the_last_answer(futures: list[Any]) -> None:
+    """In whatever order they come."""
     question = verifier.start(["a", "b", "c", "d"])
     assert question is not None
     futures[2].set_result('{"errors": []}')
@@ -138,14 +144,7 @@ def test_a_didkit_that_wants_more_of_a_loop_is_no_bad_signature(monkeypatch: pyt
         asyncio.get_running_loop()
 
 
-def test_a_batch_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    futures: list[Any] = []
-
-    def never(text: str, options: str) -> Any:
-        futures.append(asyncio.get_running_loop().create_future())
-        return futures[-1]
-
-    monkeypatch.setattr(didkit, "verify_credential", never)
+def test_a_batch_that_takes_too_long(futures: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     started = time.monotonic()
     with pytest.raises(VerifierDown, match=r"within 0\.05 seconds"):
         verifier.verify(GOOD, 0.05)
