@@ -109,8 +109,13 @@ def score_address(
                 try:
                     if unless is None or not unless(plan):
                         written = _write(plan, found.checked, worded)
-                finally:
-                    _keep(plan, found, written, the_rules)
+                except Exception:
+                    # Not in a transaction: rows inserted there would be locked while this request waits in the queue,
+                    # and whoever is before it there may insert the same ones.
+                    if not signatures.in_transaction(conf.database):
+                        _keep(plan, found, None, the_rules)
+                    raise
+                _keep(plan, found, written, the_rules)
             return Scored(plan, () if written is None else written.ids, worded)
         except Changed:
             count("writes.retried")

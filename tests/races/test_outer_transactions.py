@@ -69,6 +69,37 @@ class TestOutside:
         one.refresh_from_db()
         assert one.description == "written before, by the caller"
 
+    def test_who_waits_in_the_queue_holds_no_signature(
+        self, one: Community, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Else a request before it in the queue, that checked the same signatures, would wait for it in turn."""
+        world.give(Claim(owner, "Google", ["v0:shared"]) for owner in (OWNER, RIVAL))
+        before = []
+        with crew(1) as other:
+
+            def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
+                if plan.address == OWNER and not before:
+                    before.extend(other.together([score(RIVAL).send]))
+                return write.write(alias, plan, *more, **named)
+
+            def score_impatiently() -> Any:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET lock_timeout = '1s'")
+                return score(OWNER).send()
+
+            def queued(alias: str, address: str, community_id: int) -> Any:
+                if len(before) == 1:
+                    before.extend(other.together([score_impatiently]))
+                return write.queued(alias, address, community_id)
+
+            monkeypatch.setattr(scoring, "write", late)
+            monkeypatch.setattr(scoring, "queued", queued)
+            with transaction.atomic():
+                answer = score(OWNER).send()
+        assert [response.status_code for response in [*before, answer]] == [200, 200, 200]
+        assert not [record for record in caplog.records if "remembered" in record.message]
+        assert len(tables.rows("scorer_fast_verifiedcredential")) == 2
+
     def test_atomic_requests(self, one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
         world.give(
