@@ -58,7 +58,10 @@ def at_once(jobs: Sequence[Job]) -> list[int]:
         side, ask = jobs[number]
         try:
             barrier.wait()
-            statuses[number] = side(ask).status_code
+            response = side(ask)
+            statuses[number] = response.status_code
+            if response.status_code >= 500:
+                print(side.__name__, ask.path, response.content[:500])  # pytest shows it beside a failure
         finally:
             connection.close()
 
