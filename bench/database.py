@@ -58,7 +58,7 @@ def run_database() -> str:
     template = template_name()
     with maintenance(server) as connection:
         known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        if template not in known:
+        if template not in known or lost_what_was_kept(server.url(template)):
             _make_template(server, connection, template)
         connection.execute(f"DROP DATABASE IF EXISTS {RUN} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {RUN} TEMPLATE {template} STRATEGY FILE_COPY")
@@ -66,6 +66,12 @@ def run_database() -> str:
     call(url, "migrate")
     read_once(url)
     return url
+
+
+def lost_what_was_kept(url: str) -> bool:
+    """Whether a crash of PostgreSQL emptied the unlogged tables: an address is then read as if it was never scored."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute("SELECT FROM scorer_fast_settledreading LIMIT 1").fetchone() is None
 
 
 def read_once(url: str) -> None:

@@ -187,7 +187,7 @@ def large_database() -> str:
     name = f"bench_flat_{database.fingerprint()}"
     with database.maintenance(server) as connection:
         known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        if name not in known:
+        if name not in known or database.lost_what_was_kept(server.url(name)):
             print(f"Filling a database up to {FILLERS:,} addresses (once) …", flush=True)
             for old in sorted(known):
                 if old.startswith("bench_flat"):

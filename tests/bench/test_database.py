@@ -1,6 +1,9 @@
 """The steps by which the benchmark makes its database, which run only where there is none yet."""
 
+from urllib.parse import quote
+
 import pytest
+from django.db import connection
 
 from api.account.models import Community
 from api.registry.models import Score
@@ -10,7 +13,7 @@ from tests.factories.rows import OWNER
 pytest.importorskip("psycopg", reason="the benchmark fills its database by psycopg 3, whatever the service uses")
 from bench import database
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +31,15 @@ def test_one_that_cannot_be_scored_ends_it(one: Community, monkeypatch: pytest.M
     monkeypatch.setattr("scorer_fast.operations.score.internal_score", lambda *_: {"error": "no"})
     with pytest.raises(SystemExit, match=OWNER):
         database.score(one.pk)
+
+
+def test_a_crash_is_seen_by_what_it_empties(one: Community) -> None:
+    server = connection.settings_dict
+    url = f"postgres://{server['USER']}:{quote(server['PASSWORD'])}@{quote(server['HOST'], safe='')}:{server['PORT']}"
+    url = f"{url}/{server['NAME']}"
+    rows.stamps(OWNER, "Google", "Ens")
+    database.score(one.pk)
+    assert not database.lost_what_was_kept(url)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE scorer_fast_settledreading")
+    assert database.lost_what_was_kept(url)
