@@ -10,7 +10,7 @@ import random
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.load import Job, Load, Result
@@ -86,6 +86,7 @@ def sample(result: Result, cpu: float, database_cpu: float, concurrency: int) ->
 
 
 WARM, WARM_SECONDS = 20, 1.0  # floor requests a connection before each turn, and at most how long
+WARM_STEADY = 8  # steady requests a connection before a turn of first ones, which is short
 Give = Callable[[Cell, int], list[str]]
 
 
@@ -98,9 +99,17 @@ class Bench:
         self.refused: dict[str, int] = {}
 
     def measure(self, cell: Cell, size: Size, *, keep: bool = True, before: str = "") -> Sample | None:
-        """One turn of a cell. A few requests for the floor come first: no cell pays for what ran before it."""
+        """One turn of a cell. No cell pays for what ran before it: a few requests for the floor come first.
+
+        Ahead of first requests a few steady ones of the operation, too: each of those is measured once it is warm, and
+        so few could not warm up by themselves.
+        """
         server = self.servers[cell.side]
         self.load.run(Job(server.port, cell.concurrency, [FLOOR_REQUEST], WARM_SECONDS, WARM * cell.concurrency))
+        if cell.state == "first":
+            count = WARM_STEADY * cell.concurrency
+            steady = self.give(replace(cell, state="steady"), count)
+            self.load.run(Job(server.port, cell.concurrency, steady, WARM_SECONDS, count))
         requests = self.give(cell, size.count)
         job = Job(server.port, cell.concurrency, requests, size.seconds, size.count, before)
         cpu, database_cpu = server.cpu_seconds(), postgres_cpu_seconds(self.database.data)
