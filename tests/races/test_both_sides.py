@@ -4,6 +4,7 @@ Invariant: a nullifier has one owner and one only, the fast path never fails for
 """
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from tests.host.both_sides import ask_fast, ask_host
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.host.urls")]
 
+logger = logging.getLogger(__name__)
 ROUNDS = 15
 ONE, OTHER, THIRD = world.address(1), world.address(2), world.address(3)
 NAMES = world.providers(4)
@@ -61,7 +63,7 @@ def at_once(jobs: Sequence[Job]) -> list[int]:
             response = side(ask)
             statuses[number] = response.status_code
             if response.status_code >= 500:
-                print(side.__name__, ask.path, response.content[:500])  # pytest shows it beside a failure
+                logger.error("%s of %s: %r", side.__name__, ask.path, response.content[:500])  # shown beside a failure
         finally:
             connection.close()
 
