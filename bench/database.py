@@ -57,8 +57,7 @@ def run_database() -> str:
         server.stop()  # an earlier checkout started it
     template = template_name()
     with maintenance(server) as connection:
-        known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        if template not in known or lost_what_was_kept(server.url(template)):
+        if is_missing(server, connection, template):
             _make_template(server, connection, template)
         connection.execute(f"DROP DATABASE IF EXISTS {RUN} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {RUN} TEMPLATE {template} STRATEGY FILE_COPY")
@@ -66,6 +65,12 @@ def run_database() -> str:
     call(url, "migrate")
     read_once(url)
     return url
+
+
+def is_missing(server: EmbeddedPostgres, connection: psycopg.Connection[Any], name: str) -> bool:
+    """Whether a database has to be made: there is none, or not all of it is left."""
+    found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    return found is None or lost_what_was_kept(server.url(name))
 
 
 def lost_what_was_kept(url: str) -> bool:

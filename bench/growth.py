@@ -186,10 +186,9 @@ def large_database() -> str:
     server = database.cluster()
     name = f"bench_flat_{database.fingerprint()}"
     with database.maintenance(server) as connection:
-        known = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-        if name not in known or database.lost_what_was_kept(server.url(name)):
+        if database.is_missing(server, connection, name):
             print(f"Filling a database up to {FILLERS:,} addresses (once) …", flush=True)
-            for old in sorted(known):
+            for old in [row[0] for row in connection.execute("SELECT datname FROM pg_database ORDER BY datname")]:
                 if old.startswith("bench_flat"):
                     connection.execute(f"DROP DATABASE {old} WITH (FORCE)")
             unfinished = "bench_flat_unfinished"

@@ -1,13 +1,12 @@
 """The steps by which the benchmark makes its database, which run only where there is none yet."""
 
-from urllib.parse import quote
-
 import pytest
 from django.db import connection
 
 from api.account.models import Community
 from api.registry.models import Score
 from tests.factories import rows
+from tests.factories.database import database_url
 from tests.factories.rows import OWNER
 
 pytest.importorskip("psycopg", reason="the benchmark fills its database by psycopg 3, whatever the service uses")
@@ -34,9 +33,7 @@ def test_one_that_cannot_be_scored_ends_it(one: Community, monkeypatch: pytest.M
 
 
 def test_a_crash_is_seen_by_what_it_empties(one: Community) -> None:
-    server = connection.settings_dict
-    url = f"postgres://{server['USER']}:{quote(server['PASSWORD'])}@{quote(server['HOST'], safe='')}:{server['PORT']}"
-    url = f"{url}/{server['NAME']}"
+    url = database_url()
     rows.stamps(OWNER, "Google", "Ens")
     database.score(one.pk)
     assert not database.lost_what_was_kept(url)

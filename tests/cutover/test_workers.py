@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from django.db import connection
 
 from scorer_fast.cutover import flags
 from scorer_fast.cutover.dispatch import HEADER
+from tests.factories.database import database_url
 
 from .conftest import OWNER
 
@@ -24,14 +24,6 @@ PATH = f"/internal/stake/gtc/{OWNER}"
 WORKERS = 2
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def database_url() -> str:
-    """The tests' own database, for another process."""
-    given = connection.settings_dict
-    user = quote(given["USER"], safe="")
-    secret = f":{quote(given['PASSWORD'], safe='')}" if given["PASSWORD"] else ""
-    return f"postgres://{user}{secret}@{quote(given['HOST'], safe='')}:{given['PORT']}/{given['NAME']}"
 
 
 @contextmanager

@@ -9,11 +9,9 @@ import time
 from collections import Counter
 from io import StringIO
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from api.account.models import Community
 from api.demo_issuer import Claim
@@ -23,6 +21,7 @@ from scorer_fast.errors import Problem
 from scorer_fast.models import RescoreRun
 from scorer_fast.operations.scoring import score_address
 from scorer_fast.sql.communities import CommunityKey
+from tests.factories.database import database_url
 from tests.host import world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,8 +60,6 @@ def command(*arguments: str) -> tuple[str, str]:
 
 def process(*arguments: str, rate: float = 0) -> subprocess.Popen[str]:
     """The command as a process of its own on the test's database, as many addresses a second as ``rate``."""
-    database = connection.settings_dict
-    where = f"{quote(database['HOST'], safe='')}:{database['PORT'] or 5432}"
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-c", MANAGE, "scorer_fast", "rescore", "--scorer", "1", *arguments],
@@ -70,7 +67,7 @@ def process(*arguments: str, rate: float = 0) -> subprocess.Popen[str]:
         env={
             **kept,
             "DJANGO_SETTINGS_MODULE": "tests.management.throttled_settings",
-            "DATABASE_URL": f"postgres://{database['USER']}:{database['PASSWORD']}@{where}/{database['NAME']}",
+            "DATABASE_URL": database_url(),
             "RATE": str(rate),
         },
         stdout=subprocess.PIPE,
