@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from bench import addresses, stamps
+from bench import addresses, huge_pages, stamps
 from bench.addresses import ADDRESSES, COMMUNITIES, KEYS, SCORED, SPARES, STAMPS, address, provider
 from bench.server_environment import environment
 from settings.embedded_postgres import EmbeddedPostgres
@@ -51,10 +51,7 @@ def template_name() -> str:
 def run_database() -> str:
     """The URL of a fresh copy of the template, in memory; the template is made where it is missing."""
     server = cluster()
-    with maintenance(server) as connection:
-        buffers = connection.execute("SHOW shared_buffers").fetchone()
-    if buffers != (SHARED_BUFFERS,):
-        server.stop()  # an earlier checkout started it
+    give_memory(server)
     template = template_name()
     with maintenance(server) as connection:
         if is_missing(server, connection, template):
@@ -65,6 +62,27 @@ def run_database() -> str:
     call(url, "migrate")
     read_once(url)
     return url
+
+
+def give_memory(server: EmbeddedPostgres) -> None:
+    """Restart a server that runs with other shared buffers, or without huge pages where it can have them."""
+    if setting(server, "shared_buffers") != SHARED_BUFFERS:
+        server.stop()  # an earlier checkout started it
+    if setting(server, "huge_pages_status") == "on":
+        return
+    with huge_pages.reserved(int(setting(server, "shared_memory_size_in_huge_pages"))) as there_are:
+        if there_are:
+            server.stop()
+            server.ensure_running()
+
+
+def setting(server: EmbeddedPostgres, name: str) -> str:
+    """A setting of the running server."""
+    with maintenance(server) as connection:
+        found = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    assert found is not None
+    value: str = found[0]
+    return value
 
 
 def is_missing(server: EmbeddedPostgres, connection: psycopg.Connection[Any], name: str) -> bool:

@@ -31,7 +31,8 @@ def sections(results: dict[str, Any]) -> Iterator[str]:
     load = ", ".join(f"{value:.1f}" for value in machine["load_average_before"])
     yield (
         f"{machine['processor']}, {machine['cores']} cores (load before the run: {load}); Python {machine['python']}, "
-        f"Django {machine['django']}, django-ninja {machine['ninja']}, psycopg {machine['psycopg']}; medians of "
+        f"Django {machine['django']}, django-ninja {machine['ninja']}, psycopg {machine['psycopg']}; "
+        f"PostgreSQL's huge pages {machine['huge_pages']}; medians of "
         f"{results['rounds']} rounds; {results['took_s']} seconds in all."
     )
     yield ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.budgets import Budget, budgets
 from bench.chart import Bar, bars
-from bench.database import ROOT
+from bench.database import ROOT, cluster, setting
 
 RESULTS = ROOT / "bench" / "results.json"
 IMAGES = ROOT / "docs" / "img"
@@ -36,6 +36,7 @@ def machine() -> dict[str, Any]:
         "django": version("Django"),
         "ninja": version("django-ninja"),
         "psycopg": version("psycopg"),
+        "huge_pages": setting(cluster(), "huge_pages_status"),
     }
 
 
