@@ -45,7 +45,7 @@ def measure(url: str, load: Load, *, rounds: int, pgbouncer: str = "") -> dict[s
             for c in operations.CONCURRENCIES
         ]
         for cell, size, _ in cells:
-            bench.measure(cell, Size(0.2, size.count), keep=False)
+            bench.measure(cell, Size(0.2, size.count))
         bench.rounds(cells, [], rounds)
     results: dict[str, Any] = {
         "apart_ms": {name: apart(of) for name, of in {"direct": url, "PgBouncer": pgbouncer}.items() if of}

@@ -62,8 +62,8 @@ def in_stamps(url: str, load: Load, *, rounds: int) -> dict[str, Any]:
         cells = [(Cell("fast", "v2_score", str(count), 1), Size(0.5, 2000), "") for count in STAMPS]
         floor = Cell("fast", traffic.FLOOR, "steady", 1)
         for cell, _, _ in cells:
-            bench.measure(cell, Size(5, 3 * OWNERS), keep=False)
-        bench.measure(floor, Size(0.2, 2000), keep=False)
+            bench.measure(cell, Size(5, 3 * OWNERS))
+        bench.measure(floor, Size(0.2, 2000))
         bench.rounds(cells, [(floor, Size(0.3, 5000))], rounds)
     figures = bench.figures
     p50 = {count: figures.median(Cell("fast", "v2_score", str(count), 1), "p50") for count in STAMPS}
@@ -225,7 +225,7 @@ def in_addresses(url: str, load: Load, names: tuple[str, ...], *, rounds: int) -
         ]
         for cell, _, _ in cells:
             for _ in range(2):
-                bench.measure(cell, Size(10, 600), keep=False)
+                bench.measure(cell, Size(10, 600))
         bench.rounds(cells, [], rounds)
     figures = bench.figures
     results: dict[str, Any] = {"addresses": {"few": addresses.ADDRESSES, "many": FILLERS}, "operations": {}}

@@ -38,7 +38,7 @@ class Size:
 
 @dataclass
 class Sample:
-    """One cell in one round, in milliseconds; CPU in ms a request, of the server, the database and the generator."""
+    """A cell in a turn or a round, in ms; CPU in ms a request, of the server, the database and the generator."""
 
     p50: float
     p95: float
@@ -98,7 +98,7 @@ class Bench:
         self.figures = Figures()
         self.refused: dict[str, int] = {}
 
-    def measure(self, cell: Cell, size: Size, *, keep: bool = True, before: str = "") -> Sample | None:
+    def measure(self, cell: Cell, size: Size, *, before: str = "") -> Sample:
         """One turn of a cell. No cell pays for what ran before it: a few requests for the floor come first.
 
         Ahead of first requests a few steady ones of the operation, too: each of those is measured once it is warm, and
@@ -118,11 +118,7 @@ class Bench:
         bad = {status: n for status, n in result.statuses.items() if not status.startswith("2")}
         if bad:
             raise SystemExit(f"{cell} was answered with {bad}; see {server.log}")
-        if not keep:
-            return None
-        made = sample(result, cpu, database_cpu, cell.concurrency)
-        self.figures.samples[cell].append(made)
-        return made
+        return sample(result, cpu, database_cpu, cell.concurrency)
 
     def rounds(
         self,
@@ -131,34 +127,47 @@ class Bench:
         rounds: int,
         beside: Callable[[], None] = lambda: None,
     ) -> None:
-        """Each round measures every cell once, in another order, and the floor before, between and after.
+        """Each round measures every cell, in another order, and the floor before, between and after.
 
-        The floor of a round is the median of its turns; ``beside`` is called at each of them.
+        A cell of concurrency 1 has its share of a round in several turns: what else the machine does often lasts
+        longer than one. What a round says of a cell, as of the floor, is the median of its turns; ``beside`` is called
+        at each turn of the floor.
         """
+        cut = [turn for cell, size, before in plan for turn in _turns(cell, size, before)]
         for number in range(rounds):
-            order = list(plan)
+            order = list(cut)
             random.Random(number).shuffle(order)
-            turns: dict[Cell, list[Sample]] = defaultdict(list)
+            made: dict[Cell, list[Sample]] = defaultdict(list)
             for place, (cell, size, before) in enumerate(order):
                 if place % FLOOR_EVERY == 0:
-                    self._floor(floors, turns)
+                    self._floor(floors, made)
                     beside()
-                self.measure(cell, size, before=before)
-            self._floor(floors, turns)
-            for cell, samples in turns.items():
-                self.figures.samples[cell].append(_median(samples))
+                made[cell].append(self.measure(cell, size, before=before))
+            self._floor(floors, made)
+            for cell, samples in made.items():
+                self.figures.samples[cell].append(_together(samples))
 
-    def _floor(self, floors: Sequence[tuple[Cell, Size]], turns: dict[Cell, list[Sample]]) -> None:
+    def _floor(self, floors: Sequence[tuple[Cell, Size]], made: dict[Cell, list[Sample]]) -> None:
         for cell, size in floors:
-            made = self.measure(cell, size)
-            self.figures.samples[cell].pop()
-            assert made is not None
-            turns[cell].append(made)
+            made[cell].append(self.measure(cell, size))
 
 
-FLOOR_EVERY = 8  # cells between two turns of the floor
+FLOOR_EVERY = 16  # turns of cells between two of the floor
+TURNS = 3  # of a cell of concurrency 1 in a round
 
 
-def _median(samples: Sequence[Sample]) -> Sample:
-    names = Sample.__dataclass_fields__
-    return Sample(**{name: statistics.median(getattr(one, name) for one in samples) for name in names})
+def _turns(cell: Cell, size: Size, before: str) -> list[tuple[Cell, Size, str]]:
+    """The turns that a cell's share of a round is cut into."""
+    turns = TURNS if cell.concurrency == 1 else 1
+    return [(cell, Size(size.seconds / turns, -(-size.count // turns)), before)] * turns
+
+
+def _together(samples: Sequence[Sample]) -> Sample:
+    """What the turns of one round say together: times by their median, CPU by all requests."""
+    requests = sum(one.requests for one in samples)
+    times = {name: statistics.median(getattr(one, name) for one in samples) for name in ("p50", "p95", "p99", "rps")}
+    spent = {
+        name: sum(getattr(one, name) * one.requests for one in samples) / requests
+        for name in ("cpu", "database_cpu", "load_cpu")
+    }
+    return Sample(**times, **spent, requests=requests)

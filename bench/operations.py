@@ -72,9 +72,9 @@ def measure(url: str, load: Load, operations: Sequence[str], *, rounds: int, bas
         for cell, size, before in cells:  # every thread has a connection and every cache is warm
             if cell.concurrency == 8 and (cell.state == "steady"):
                 warm = Size(0.3, min(size.count, 24))
-                bench.measure(cell, warm, keep=False, before=before)
+                bench.measure(cell, warm, before=before)
         for cell, size in floors:
-            bench.measure(cell, size, keep=False)
+            bench.measure(cell, size)
         didkit = DidkitTime()
         bench.rounds(cells, floors, rounds, didkit.turn)
         counted = statements.count(

@@ -28,7 +28,7 @@ def measure(url: str, load: Load, *, rounds: int) -> dict[str, Any]:
         ]
         for cell, size, _ in cells:
             if cell.concurrency == 8:
-                bench.measure(cell, Size(0.5, size.count), keep=False)
+                bench.measure(cell, Size(0.5, size.count))
         bench.rounds(cells, [], rounds)
         memory = {kind.name: round(servers[kind.name].resident_mb(), 1) for kind in KINDS}
     figures = bench.figures
