@@ -96,7 +96,6 @@ class Bench:
     def __init__(self, load: Load, servers: dict[str, Server], database: Any, give: Give) -> None:
         self.load, self.servers, self.database, self.give = load, servers, database, give
         self.figures = Figures()
-        self.refused: dict[str, int] = {}
 
     def measure(self, cell: Cell, size: Size, *, before: str = "") -> Sample:
         """One turn of a cell. No cell pays for what ran before it: a few requests for the floor come first.
