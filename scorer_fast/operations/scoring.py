@@ -45,20 +45,22 @@ class Scored(NamedTuple):
 
     def stamps(self) -> str:
         """The live stamps after the request, by id, as JSON; needs a request scored ``with_stamps``."""
+        ids = {-place: id_ for place, id_ in enumerate(self.new_ids, start=1)}  # in a rehearsal nothing gets an id
         listed = self.plan.row.listed
-        texts = {stamp.key: stamp.text or "null" for stamp in self.plan.row.stamps if stamp.key < 0}
-        new = []
-        for place, stamp in enumerate(self.plan.change.stamps, start=1):
-            entry = {
-                "id": self.new_ids[place - 1] if self.new_ids else -place,  # in a rehearsal nothing gets an id
-                "address": self.plan.address,
-                "provider": stamp.provider,
-                "stamp": orjson.Fragment(texts[-place]),
-            }
-            new.append(orjson.dumps(entry).decode())
-        if not new:
-            return listed
-        return f"[{','.join(new)}]" if listed == "[]" else f"{listed[:-1]},{','.join(new)}]"
+        entries = [] if listed is None else [listed[1:-1]]
+        entries += [
+            orjson.dumps(
+                {
+                    "id": ids.get(stamp.key, stamp.key),
+                    "address": self.plan.address,
+                    "provider": stamp.provider,
+                    "stamp": orjson.Fragment(stamp.text or "null"),
+                }
+            ).decode()
+            for stamp in sorted(self.plan.row.stamps, key=lambda stamp: credentials.row_order(stamp.key))
+            if stamp.key < 0 or listed is None
+        ]
+        return f"[{','.join(entries)}]"
 
 
 def score_address(
@@ -92,7 +94,7 @@ def score_address(
                     address,
                     community,
                     settling=None if reverify else the_rules.of_settling(),
-                    with_text=reverify,
+                    reverify=reverify,
                     listed=with_stamps,
                     posted=posted,
                     meanwhile=question,
@@ -141,7 +143,7 @@ def _read(
     community: CommunityKey,
     *,
     settling: str | None,
-    with_text: bool,
+    reverify: bool,
     listed: bool,
     posted: Posted,
     meanwhile: Meanwhile[Any] | None = None,
@@ -156,7 +158,7 @@ def _read(
             now=context.now(),
             in_full=not context.is_live(),  # a rehearsal compares every row that the host writes
             points=conf.human_points_enabled,
-            with_text=with_text,
+            reverify=reverify,
             listed=listed,
             posted=posted,
             meanwhile=meanwhile,

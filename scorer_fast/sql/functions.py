@@ -27,14 +27,14 @@ CREATE_READ_SCORING = """
 CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     IN p_scorer_id bigint, IN p_external_id text, IN p_account_id bigint, IN p_address text,
     IN p_verifier text, IN p_rules text, IN p_now timestamptz, IN p_in_full boolean,
-    IN p_points boolean, IN p_with_text boolean, IN p_listed boolean,
+    IN p_points boolean, IN p_reverify boolean, IN p_listed boolean,
     IN p_posted jsonb, IN p_replaced text[],
     OUT community_id bigint, OUT weights text, OUT threshold numeric,
     OUT passport_id bigint, OUT score_id bigint, OUT last_score_timestamp timestamptz,
     OUT live_ids bigint[], OUT newest_update timestamptz, OUT is_replacing boolean,
     OUT links text, OUT overrides text, OUT points text,
     OUT stamps text, OUT compared_stamps text, OUT kept_ids bigint[], OUT kept_stamps text, OUT stored_stamps text,
-    OUT is_kept boolean, OUT texts text, OUT listed text,
+    OUT is_kept boolean, OUT texts text,
     OUT generation text, OUT settled text, OUT token text
 )
 LANGUAGE plpgsql
@@ -55,6 +55,9 @@ DECLARE
     v_kept_stored text;
     v_live text[];
     v_copies text[];
+    v_links text;
+    v_token_is_wanted boolean;
+    v_token_now bytea;
     v_nullifiers text[];
     v_unknown bigint[];
 BEGIN
@@ -62,7 +65,7 @@ BEGIN
     SELECT n.id, n.human_points_program,
            COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
            p.id, s.id, s.last_score_timestamp, z.id,
-           g.value, t.token, t.reading
+           COALESCE(g.value, '00000000-0000-0000-0000-000000000000'), t.token, t.reading
     INTO v_community, v_program,
          weights, threshold,
          v_passport, score_id, last_score_timestamp, v_customization, v_generation, v_token, v_settled
@@ -75,10 +78,7 @@ BEGIN
         ORDER BY COALESCE(c.external_scorer_id = p_external_id, FALSE) DESC
         LIMIT 1
     ) AS n
-    CROSS JOIN (
-        SELECT COALESCE((SELECT one.value FROM scorer_fast_generation AS one WHERE one.id = 1),
-                        '00000000-0000-0000-0000-000000000000') AS value
-    ) AS g
+    LEFT JOIN scorer_fast_generation AS g ON g.id = 1
     LEFT JOIN scorer_weighted_scorer AS k ON k.id = n.scorer_id
     LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = k.id AND k.type = 'WEIGHTED'
     LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = k.id AND k.type = 'WEIGHTED_BINARY'
@@ -88,7 +88,7 @@ BEGIN
     LEFT JOIN scorer_fast_settledreading AS t
            ON t.passport_id = p.id
           AND p_rules IS NOT NULL
-          AND t.generation = g.value
+          AND t.generation = COALESCE(g.value, '00000000-0000-0000-0000-000000000000')
           AND t.valid_from <= p_now
           AND t.valid_until > p_now
           AND (t.has_marks OR NOT p_points OR NOT n.human_points_program);
@@ -99,7 +99,9 @@ BEGIN
     passport_id := v_passport;
     generation := v_generation;
 
-    -- Revocations are looked up for all of them together: one walk down the index.
+    -- Once more one statement: the stamps, as they are and as they were copied, and which links there are.
+    -- Revocations are looked up for all stamps together: one walk down the index.
+    v_token_is_wanted := p_rules IS NOT NULL AND (v_token IS NOT NULL OR p_posted = '[]' AND p_replaced = '{}');
     WITH live AS MATERIALIZED (
         SELECT c.id, c.updated_at, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
                c.provider = ANY (p_replaced) AS is_replaced
@@ -117,19 +119,28 @@ BEGIN
                    FROM ceramic_cache_revocation AS r
                    WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM live AS each)))) AS is_left
         FROM live AS l
+        OFFSET 0  -- lest they are looked up wherever it is used
     )
     SELECT COALESCE(array_agg(j.id ORDER BY j.id) FILTER (WHERE j.is_left), '{}'),
            max(j.updated_at) FILTER (WHERE j.is_left),
            COALESCE(bool_or(j.is_replaced), FALSE),
-           COALESCE(array_agg(j.version ORDER BY j.id) FILTER (WHERE j.is_left), '{}')
-    INTO live_ids, newest_update, is_replacing, v_live
+           COALESCE(array_agg(j.version ORDER BY j.id) FILTER (WHERE j.is_left), '{}'),
+           (SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}')
+            FROM registry_stamp AS r
+            WHERE r.passport_id = v_passport),
+           CASE WHEN v_token_is_wanted
+               THEN (SELECT l.versions FROM scorer_fast_link_versions_1(p_address, v_community) AS l)
+           END
+    INTO live_ids, newest_update, is_replacing, v_live, v_copies, v_links
     FROM judged AS j;
-    SELECT COALESCE(array_agg(concat_ws(',', r.id, r.xmin, r.ctid) ORDER BY r.id), '{}')
-    INTO v_copies
-    FROM registry_stamp AS r
-    WHERE r.passport_id = v_passport;
-    IF v_token IS NOT NULL AND NOT is_replacing THEN
-        IF v_token = scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies) THEN
+    -- All that decides how an address's stamps are deduplicated and copied, down to the versions of its rows: where the
+    -- token is as it was, the outcome is. What sql/kept.py makes of the same texts is the same.
+    IF v_links IS NOT NULL THEN
+        v_token_now := sha256(convert_to(
+            p_verifier || p_rules || E'\n' || array_to_string(v_live, ' ') || E'\n'
+            || array_to_string(v_copies, ' ') || E'\n' || v_links,
+            'UTF8'));
+        IF v_token = v_token_now AND NOT is_replacing THEN
             settled := v_settled;
         END IF;
     END IF;
@@ -144,7 +155,8 @@ BEGIN
         FROM scorer_fast_keptreading AS k
         WHERE k.passport_id = v_passport
           AND k.verifier = p_verifier
-          AND k.generation = v_generation;
+          AND k.generation = v_generation
+          AND NOT p_reverify;
         IF v_live = v_kept_live AND v_copies = v_kept_copies THEN
             kept_ids := live_ids;
             stored_stamps := v_kept_stored;
@@ -164,27 +176,30 @@ BEGIN
     END IF;
     is_kept := p_posted = '[]' AND v_unknown IS NULL AND cardinality(kept_ids) = cardinality(live_ids);
 
-    -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again.
+    -- "#> '{}'" unpacks a compressed credential once; every operator on the column itself would do it again, and so
+    -- would whatever uses what stands before an OFFSET 0, without it. PostgreSQL writes no line feed into jsonb's text.
     IF NOT is_kept THEN
-        WITH worded AS MATERIALIZED (
-            SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
+        WITH judged AS MATERIALIZED (
+            SELECT w.key, w.provider, w.version, w.body,
+                   sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest,
+                   w.stamp -> 'issuer' AS issuer,
+                   w.stamp -> 'expirationDate' AS expiration_date,
+                   w.stamp -> 'credentialSubject' AS subject
             FROM (
-                SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
-                       c.stamp #> '{}' AS stamp
-                FROM ceramic_cache_ceramiccache AS c
-                WHERE c.id = ANY (live_ids)
-                  AND c.id <> ALL (kept_ids)
+                SELECT s.key, s.provider, s.version, s.stamp, s.stamp::text AS body
+                FROM (
+                    SELECT c.id AS key, c.provider, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+                           c.stamp #> '{}' AS stamp
+                    FROM ceramic_cache_ceramiccache AS c
+                    WHERE c.id = ANY (live_ids)
+                      AND c.id <> ALL (kept_ids)
+                    UNION ALL
+                    SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp'
+                    FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
+                    OFFSET 0
+                ) AS s
                 OFFSET 0
-            ) AS s
-            UNION ALL
-            SELECT -e.position, e.entry ->> 'provider', NULL, e.entry -> 'stamp', (e.entry -> 'stamp')::text
-            FROM jsonb_array_elements(p_posted) WITH ORDINALITY AS e (entry, position)
-        ),
-        judged AS MATERIALIZED (
-            SELECT w.key, w.provider, w.version, w.stamp, w.body,
-                   w.stamp -> 'credentialSubject' AS subject,
-                   sha256(convert_to(p_verifier || w.body, 'UTF8')) AS digest
-            FROM worded AS w
+            ) AS w
         ),
         named AS (
             SELECT j.subject ->> 'hash' AS nullifier
@@ -199,16 +214,23 @@ BEGIN
                 END
             ) AS n (nullifier)
         )
-        SELECT (SELECT json_agg(json_build_array(
-                           j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL,
-                           CASE WHEN v.digest IS NULL OR j.version IS NULL THEN j.body END,
-                           j.stamp -> 'issuer', j.stamp -> 'expirationDate',
-                           j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash',
-                           j.subject -> 'nullifiers'))
-                FROM judged AS j
-                LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest),
+        SELECT said.stamps, said.texts,
                v_nullifiers || ARRAY(SELECT n.nullifier FROM named AS n WHERE n.nullifier IS NOT NULL)
-        INTO stamps, v_nullifiers;
+        INTO stamps, texts, v_nullifiers
+        FROM (
+            SELECT json_agg(json_build_array(
+                       j.key, j.provider, j.version, encode(j.digest, 'hex'), v.digest IS NOT NULL, NULL::text,
+                       j.issuer, j.expiration_date,
+                       j.subject -> 'id', j.subject -> 'provider', j.subject -> 'hash', j.subject -> 'nullifiers')),
+                   string_agg(
+                       CASE WHEN v.digest IS NULL OR j.version IS NULL OR p_reverify OR p_listed AND kept_ids = '{}'
+                           THEN j.body
+                           ELSE ''
+                       END,
+                       E'\n')
+            FROM judged AS j
+            LEFT JOIN scorer_fast_verifiedcredential AS v ON v.digest = j.digest
+        ) AS said (stamps, texts);
     END IF;
 
     -- "*=" compares bytes, which tells equal in nearly every case; where it does not, "=" judges.
@@ -237,22 +259,8 @@ BEGIN
     IF v_nullifiers <> '{}' THEN
         links := scorer_fast_read_links_1(p_address, v_community, v_nullifiers);
     END IF;
-    IF p_rules IS NOT NULL AND settled IS NULL AND p_posted = '[]' AND p_replaced = '{}' THEN
-        token := encode(scorer_fast_token_1(p_address, v_community, p_verifier || p_rules, v_live, v_copies), 'hex');
-    END IF;
-
-    IF p_with_text THEN
-        SELECT json_object_agg(c.id, c.stamp::text)
-        INTO texts
-        FROM ceramic_cache_ceramiccache AS c
-        WHERE c.id = ANY (live_ids);
-    END IF;
-    IF p_listed THEN
-        SELECT json_agg(json_build_object('id', c.id, 'address', c.address, 'provider', c.provider, 'stamp', c.stamp)
-                        ORDER BY c.id)
-        INTO listed
-        FROM ceramic_cache_ceramiccache AS c
-        WHERE c.id = ANY (live_ids);
+    IF settled IS NULL AND p_posted = '[]' AND p_replaced = '{}' THEN
+        token := encode(v_token_now, 'hex');
     END IF;
 
     IF v_customization IS NOT NULL THEN
@@ -274,6 +282,27 @@ BEGIN
     IF p_points AND v_program THEN
         points := scorer_fast_read_points_1(p_address);
     END IF;
+END
+$function$
+"""
+
+CREATE_LIST = """
+-- stamps as answers list them; ceramic_cache_ceramiccache pkey
+CREATE OR REPLACE FUNCTION scorer_fast_list_1(p_ids bigint[])
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+    v_listed text;
+BEGIN
+    SELECT json_agg(json_build_object('id', c.id, 'address', c.address, 'provider', c.provider, 'stamp', c.stamp)
+                    ORDER BY c.id)
+    INTO v_listed
+    FROM ceramic_cache_ceramiccache AS c
+    WHERE c.id = ANY (p_ids);
+    RETURN v_listed;
 END
 $function$
 """
@@ -319,48 +348,20 @@ CREATE_LINK_VERSIONS = """
 -- which versions of which links an address has in a community, NULL where there may be more; see CREATE_READ_LINKS;
 -- registry_hashscorerlink (address)
 CREATE OR REPLACE FUNCTION scorer_fast_link_versions_1(p_address text, p_community_id bigint)
-RETURNS text
-LANGUAGE plpgsql
+RETURNS TABLE (versions text)
+LANGUAGE sql
 STABLE
 AS $function$
-DECLARE
-    v_count bigint;
-    v_versions text;
-BEGIN
-    SELECT count(*), string_agg(concat_ws(',', o.id, o.xmin, o.ctid), ' ' ORDER BY o.id)
-                     FILTER (WHERE o.community_id = p_community_id)
-    INTO v_count, v_versions
+    SELECT CASE WHEN count(*) < 400 THEN
+               COALESCE(string_agg(concat_ws(',', o.id, o.xmin, o.ctid), ' ' ORDER BY o.id)
+                            FILTER (WHERE o.community_id = p_community_id), '')
+           END
     FROM (
         SELECT h.id, h.xmin, h.ctid, h.community_id
         FROM registry_hashscorerlink AS h
         WHERE h.address = p_address
         LIMIT 400
-    ) AS o;
-    IF v_count < 400 THEN
-        RETURN COALESCE(v_versions, '');
-    END IF;
-    RETURN NULL;
-END
-$function$
-"""
-
-# All that decides how an address's stamps are deduplicated and copied, down to the versions of its rows: where the
-# token is as it was, the outcome is. What sql/kept.py makes of the same texts is the same.
-CREATE_TOKEN = """
--- a digest of rules, and of the versions of an address's stamps, copies and links in a community
-CREATE OR REPLACE FUNCTION scorer_fast_token_1(
-    p_address text, p_community_id bigint, p_rules text, p_live text[], p_copies text[]
-)
-RETURNS bytea
-LANGUAGE plpgsql
-STABLE
-AS $function$
-BEGIN
-    RETURN sha256(convert_to(
-        p_rules || E'\n' || array_to_string(p_live, ' ') || E'\n' || array_to_string(p_copies, ' ') || E'\n'
-        || scorer_fast_link_versions_1(p_address, p_community_id),
-        'UTF8'));
-END
+    ) AS o
 $function$
 """
 
@@ -420,31 +421,31 @@ LANGUAGE plpgsql
 STABLE
 SET plan_cache_mode = force_generic_plan
 AS $function$
-DECLARE
-    v_lists text[];
-    v_awards bigint;
 BEGIN
-    SELECT array_agg(n.name)
-    INTO v_lists
-    FROM account_addresslistmember AS m
-    JOIN account_addresslist AS n ON n.id = m.list_id
-    WHERE m.address = p_address;
-    IF 'MetaMaskOG2' = ANY (v_lists)
-       AND NOT EXISTS (
-           SELECT FROM registry_humanpoints AS p WHERE p.address = p_address AND p.action = 'MM2')
-    THEN
-        SELECT count(*) INTO v_awards FROM registry_humanpoints AS p WHERE p.action = 'MM2';
-    END IF;
-    RETURN json_build_object(
-        'rows', (SELECT json_agg(json_build_array(p.action, p.provider, p.tx_hash, p.chain_id) ORDER BY p.id)
-                 FROM registry_humanpoints AS p WHERE p.address = p_address),
-        'communities', (SELECT json_agg(q.community_id)
-                        FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = p_address),
-        'lists', v_lists,
-        'metamask', v_awards,
-        'config', (SELECT json_object_agg(g.action, g.points) FROM registry_humanpointsconfig AS g WHERE g.active),
-        'multiplier', (SELECT x.multiplier FROM registry_humanpointsmultiplier AS x WHERE x.address = p_address)
-    );
+    RETURN (SELECT json_build_object(
+               'rows', mine.rows,
+               'communities', (SELECT json_agg(q.community_id)
+                               FROM registry_humanpointscommunityqualifiedusers AS q WHERE q.address = p_address),
+               'lists', listed.names,
+               'metamask', CASE WHEN 'MetaMaskOG2' = ANY (listed.names) AND NOT mine.has_metamask
+                               THEN (SELECT count(*) FROM registry_humanpoints AS p WHERE p.action = 'MM2')
+                           END,
+               'config', (SELECT json_object_agg(g.action, g.points)
+                          FROM registry_humanpointsconfig AS g WHERE g.active),
+               'multiplier', (SELECT x.multiplier FROM registry_humanpointsmultiplier AS x WHERE x.address = p_address)
+           )
+    FROM (
+        SELECT json_agg(json_build_array(p.action, p.provider, p.tx_hash, p.chain_id) ORDER BY p.id) AS rows,
+               COALESCE(bool_or(p.action = 'MM2'), FALSE) AS has_metamask
+        FROM registry_humanpoints AS p
+        WHERE p.address = p_address
+    ) AS mine
+    CROSS JOIN (
+        SELECT array_agg(n.name) AS names
+        FROM account_addresslistmember AS m
+        JOIN account_addresslist AS n ON n.id = m.list_id
+        WHERE m.address = p_address
+    ) AS listed);
 END
 $function$
 """
@@ -483,6 +484,7 @@ END
 $function$
 """
 
+# What is called for its effect is assigned to a variable of no value: PERFORM would be a statement of its own.
 CREATE_INSERT_EVENTS = """
 -- tells of a score and of the stamps that do not count
 CREATE OR REPLACE FUNCTION scorer_fast_insert_events_1(
@@ -553,6 +555,30 @@ END
 $function$
 """
 
+CREATE_LIVE = """
+-- the token over an address's stamps: which are live, and when the newest was updated;
+-- ceramic_cache_ceramiccache (type, address, provider) where live, ceramic_cache_revocation (ceramic_cache_id)
+CREATE OR REPLACE FUNCTION scorer_fast_live_1(p_address text)
+RETURNS TABLE (ids bigint[], newest timestamptz)
+LANGUAGE sql
+STABLE
+AS $function$
+    WITH there AS MATERIALIZED (
+        SELECT c.id, c.updated_at
+        FROM ceramic_cache_ceramiccache AS c
+        WHERE c.address = p_address
+          AND c.type = 1
+          AND c.deleted_at IS NULL
+    )
+    SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}'), max(t.updated_at)
+    FROM there AS t
+    WHERE t.id <> ALL (ARRAY(
+        SELECT r.ceramic_cache_id
+        FROM ceramic_cache_revocation AS r
+        WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
+$function$
+"""
+
 # The events are inserted from the score row: no row, no event, and the caller is told.
 # The token stands in the score row's own UPDATE: under READ COMMITTED a row that another transaction
 # just changed is judged again in its new version, so a stale decision never overwrites a newer one.
@@ -571,6 +597,7 @@ SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_is_same boolean;
+    v_done text;
 BEGIN
     UPDATE registry_score AS s
     SET score = p_score,
@@ -581,24 +608,9 @@ BEGIN
         stamp_scores = p_score_event #> '{fields,stamp_scores}',
         stamps = p_score_event #> '{fields,stamps}',
         expiration_date = p_expiration_date
-    FROM (
-        WITH there AS MATERIALIZED (
-            SELECT c.id, c.updated_at
-            FROM ceramic_cache_ceramiccache AS c
-            WHERE c.address = p_address
-              AND c.type = 1
-              AND c.deleted_at IS NULL
-        )
-        SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids, max(t.updated_at) AS newest
-        FROM there AS t
-        WHERE t.id <> ALL (ARRAY(
-            SELECT r.ceramic_cache_id
-            FROM ceramic_cache_revocation AS r
-            WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
-    ) AS live
-    CROSS JOIN registry_score AS was
+    FROM scorer_fast_live_1(p_address) AS live
+    LEFT JOIN registry_score AS was ON was.id = p_score_id AND NOT p_awaited
     WHERE s.id = p_score_id
-      AND was.id = p_score_id
       AND s.passport_id = p_passport_id
       AND s.last_score_timestamp IS NOT DISTINCT FROM p_seen_timestamp
       AND live.ids = p_live_ids
@@ -614,9 +626,9 @@ BEGIN
     -- A score that says what it said before need not wait for the disk. The setting ends with the transaction,
     -- so nothing stays behind in the session: a pooler may hand it to anyone.
     IF v_is_same THEN
-        PERFORM set_config('synchronous_commit', 'off', TRUE);
+        v_done := set_config('synchronous_commit', 'off', TRUE);
     END IF;
-    PERFORM scorer_fast_insert_events_1(p_community_id, p_address, p_now, p_dedup_events, p_score_event);
+    v_done := scorer_fast_insert_events_1(p_community_id, p_address, p_now, p_dedup_events, p_score_event);
     RETURN TRUE;
 END
 $function$
@@ -655,6 +667,7 @@ DECLARE
     v_score bigint;
     v_rows bigint;
     v_state text;
+    v_done text;
 BEGIN
     IF p_passport_id IS NULL THEN
         INSERT INTO registry_passport (address, community_id)
@@ -751,9 +764,9 @@ BEGIN
     END IF;
 
     IF p_awards IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended('scorer_fast points of ' || p_address, 0));
+        v_done := pg_advisory_xact_lock(hashtextextended('scorer_fast points of ' || p_address, 0));
         IF (p_awards ->> 'metamask_limit') IS NOT NULL THEN
-            PERFORM pg_advisory_xact_lock(hashtextextended('scorer_fast MM2 awards', 0));
+            v_done := pg_advisory_xact_lock(hashtextextended('scorer_fast MM2 awards', 0));
         END IF;
         IF (SELECT count(*) FROM registry_humanpoints AS p WHERE p.address = p_address)
                <> (p_awards ->> 'seen_rows')::bigint
@@ -784,7 +797,10 @@ BEGIN
         END IF;
     END IF;
 
-    v_live := ARRAY(SELECT l.id FROM unnest(p_live_ids || v_new) AS l (id) ORDER BY l.id);
+    v_live := p_live_ids || v_new;
+    IF v_new[1] < p_live_ids[cardinality(p_live_ids)] THEN  -- ids that somebody chose
+        v_live := ARRAY(SELECT l.id FROM unnest(v_live) AS l (id) ORDER BY l.id);
+    END IF;
     IF p_score_id IS NOT NULL THEN
         IF NOT scorer_fast_update_score_1(
             p_score_id, v_passport, p_community_id, p_address, p_now, p_score, p_expiration_date,
@@ -800,21 +816,7 @@ BEGIN
                p_score_event #> '{fields,evidence}', p_score_event #> '{fields,stamp_scores}',
                p_score_event #> '{fields,stamps}',
                p_expiration_date
-        FROM (
-            WITH there AS MATERIALIZED (
-                SELECT c.id, c.updated_at
-                FROM ceramic_cache_ceramiccache AS c
-                WHERE c.address = p_address
-                  AND c.type = 1
-                  AND c.deleted_at IS NULL
-            )
-            SELECT COALESCE(array_agg(t.id ORDER BY t.id), '{}') AS ids, max(t.updated_at) AS newest
-            FROM there AS t
-            WHERE t.id <> ALL (ARRAY(
-                SELECT r.ceramic_cache_id
-                FROM ceramic_cache_revocation AS r
-                WHERE r.ceramic_cache_id = ANY (ARRAY(SELECT each.id FROM there AS each))))
-        ) AS live
+        FROM scorer_fast_live_1(p_address) AS live
         WHERE live.ids = v_live
           AND live.newest IS NOT DISTINCT FROM v_newest
         ON CONFLICT (passport_id) DO NOTHING
@@ -822,7 +824,7 @@ BEGIN
         IF v_score IS NULL THEN
             RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
         END IF;
-        PERFORM scorer_fast_insert_events_1(
+        v_done := scorer_fast_insert_events_1(
             p_community_id, p_address, p_now, p_dedup_events,
             jsonb_set(jsonb_set(p_score_event, '{pk}', to_jsonb(v_score)), '{fields,passport}', to_jsonb(v_passport)));
     END IF;
@@ -830,7 +832,7 @@ BEGIN
     -- Last of all locks, and never a reason for the score not to be written.
     IF p_verified <> '[]' THEN
         BEGIN
-            PERFORM scorer_fast_insert_verified_1(p_verified, p_now);
+            v_done := scorer_fast_insert_verified_1(p_verified, p_now);
         EXCEPTION WHEN OTHERS THEN
             v_state := SQLSTATE;
         END;
@@ -852,7 +854,7 @@ BEGIN
          JOIN ceramic_cache_ceramiccache AS c ON c.id = ANY (v_counting) AND c.provider = s.provider
          WHERE s.id = ANY (v_copies)),
         v_state,
-        scorer_fast_link_versions_1(p_address, p_community_id));
+        (SELECT l.versions FROM scorer_fast_link_versions_1(p_address, p_community_id) AS l));
 END
 $function$
 """
@@ -869,12 +871,14 @@ LANGUAGE plpgsql
 VOLATILE
 SET plan_cache_mode = force_generic_plan
 AS $function$
+DECLARE
+    v_done text;
 BEGIN
     IF NOT p_awaited THEN
-        PERFORM set_config('synchronous_commit', 'off', TRUE);
+        v_done := set_config('synchronous_commit', 'off', TRUE);
     END IF;
     IF p_verified <> '[]' THEN
-        PERFORM scorer_fast_insert_verified_1(p_verified, p_now);
+        v_done := scorer_fast_insert_verified_1(p_verified, p_now);
     END IF;
     IF p_readings <> '[]' THEN
         INSERT INTO scorer_fast_keptreading (
@@ -932,6 +936,10 @@ class Function(NamedTuple):
 
 FUNCTIONS = (
     Function(
+        "scorer_fast_list_1(bigint[])",
+        CREATE_LIST,
+    ),
+    Function(
         "scorer_fast_generation_1()",
         CREATE_GENERATION,
     ),
@@ -944,16 +952,16 @@ FUNCTIONS = (
         CREATE_LINK_VERSIONS,
     ),
     Function(
-        "scorer_fast_token_1(text, bigint, text, text[], text[])",
-        CREATE_TOKEN,
-    ),
-    Function(
         "scorer_fast_insert_events_1(bigint, text, timestamptz, jsonb, jsonb)",
         CREATE_INSERT_EVENTS,
     ),
     Function(
         "scorer_fast_insert_verified_1(jsonb, timestamptz)",
         CREATE_INSERT_VERIFIED,
+    ),
+    Function(
+        "scorer_fast_live_1(text)",
+        CREATE_LIVE,
     ),
     Function(
         "scorer_fast_read_links_1(text, bigint, text[])",

@@ -45,7 +45,8 @@ class ScoringRow(NamedTuple):
 
     Ids are None where the row does not exist yet; ``points`` is None outside the points program.
     ``is_replacing``: whether the address has live stamps of the providers that the request replaces.
-    ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text.
+    ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text; None where they all
+    are among ``stamps``, each with its text.
     ``known``: how many of the stamps were known from an earlier request, by the versions of the rows; ``is_kept``:
     whether they all were, and all of ``stored_stamps``.
     ``settled``: what came of the stored stamps earlier and still holds. Without ``is_in_full`` that is all there is of
@@ -68,7 +69,7 @@ class ScoringRow(NamedTuple):
     points: PointsRead | None
     is_kept: bool
     known: int = 0
-    listed: str = "[]"
+    listed: str | None = None
     settled: Settled | None = None
     is_in_full: bool = True
     token: str | None = None
@@ -89,11 +90,12 @@ READ_SCORING = """
 SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp::text,
        f.live_ids::text, f.newest_update::text, f.is_replacing, f.links, f.overrides, f.points,
        f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept,
-       f.texts, f.listed, f.generation, f.settled, f.token
+       f.texts, f.generation, f.settled, f.token,
+       CASE WHEN %(listed)s AND f.kept_ids <> '{}' THEN scorer_fast_list_1(f.live_ids) END
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
     %(verifier)s::text, %(rules)s::text, %(now)s::timestamptz, %(in_full)s::boolean,
-    %(points)s::boolean, %(with_text)s::boolean, %(listed)s::boolean,
+    %(points)s::boolean, %(reverify)s::boolean, %(listed)s::boolean,
     %(posted)s::jsonb, %(replaced)s::text[]
 ) AS f
 WHERE f.community_id IS NOT NULL
@@ -120,7 +122,7 @@ def read_scoring(
     now: datetime,
     points: bool,
     in_full: bool = False,
-    with_text: bool = False,
+    reverify: bool = False,
     listed: bool = False,
     posted: Posted = NOTHING_POSTED,
     meanwhile: Meanwhile[Any] | None = None,
@@ -129,7 +131,7 @@ def read_scoring(
 
     ``rules``: those of settling; with them what is settled at ``now`` comes instead of stored stamps and their links,
     or ``in_full`` beside them. None where nothing may be taken as settled.
-    ``with_text``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
+    ``reverify``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
     ``listed``: with the live stamps as the answers list them.
     """
     read = fetch_one(
@@ -143,7 +145,7 @@ def read_scoring(
             "now": now,
             "in_full": in_full,
             "points": points,
-            "with_text": with_text,
+            "reverify": reverify,
             "listed": listed,
             "posted": posted.entries,
             "replaced": text_array(posted.replaced),
@@ -155,7 +157,7 @@ def read_scoring(
 
 
 class _Read(NamedTuple):
-    """READ_SCORING's row; texts are JSON."""
+    """READ_SCORING's row; texts are JSON, ``texts`` a line of it for each of ``stamps``, empty where it is unwanted."""
 
     community_id: int
     weights: str | None
@@ -176,19 +178,19 @@ class _Read(NamedTuple):
     stored_stamps: str | None
     is_kept: bool
     texts: str | None
-    listed: str | None
     generation: str
     settled: str | None
     token: str | None
+    listed: str | None
 
     def scoring_row(self, *, in_full: bool) -> ScoringRow:
         settled = None if self.settled is None else read_settled(self.settled)
         kept_ids = set(orjson.loads(self.kept_ids))
-        stamps = list(map(Stamp._make, _json(self.stamps)))
+        stamps = [
+            Stamp._make((*fields[:5], text or None, *fields[6:]))
+            for fields, text in zip(_json(self.stamps), (self.texts or "").split("\n"), strict=False)
+        ]
         stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
-        if self.texts is not None:
-            texts = _json(self.texts)
-            stamps = [stamp._replace(text=texts.get(str(stamp.key), stamp.text)) for stamp in stamps]
         links = ((hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in _json(self.links))
         return ScoringRow(
             community_id=self.community_id,
@@ -205,7 +207,7 @@ class _Read(NamedTuple):
             points=read_points(self.points),
             is_kept=self.is_kept,
             known=len(kept_ids),
-            listed=self.listed or "[]",
+            listed=self.listed,
             settled=settled,
             is_in_full=in_full or settled is None,
             token=self.token,

@@ -75,7 +75,7 @@ def test_it_says_what_reading_anew_says(scored: orjson.Fragment) -> None:
 
 
 def test_it_brings_the_texts_where_they_are_asked_for(scored: orjson.Fragment) -> None:
-    texts = {stamp.key: stamp.text for stamp in reading(with_text=True).stamps}
+    texts = {stamp.key: stamp.text for stamp in reading(reverify=True).stamps}
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, stamp::text FROM ceramic_cache_ceramiccache")
         assert texts == dict(cursor.fetchall())
