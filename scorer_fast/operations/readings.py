@@ -8,10 +8,9 @@ from typing import Any
 import orjson
 
 from ..conf import conf
-from ..domain.credentials import effective_nullifiers
+from ..domain.credentials import Stamp, effective_nullifiers
 from ..domain.settled import settle
-from ..sql.kept import Reading, SettledReading, settled_reading, token_of
-from ..sql.scoring import Written
+from ..sql.kept import Keeping, Reading, SettledReading, settled_json, settled_reading
 from .plan import Plan, Rules
 from .verifier import VERIFIER
 
@@ -26,97 +25,127 @@ def are_wanted(plan: Plan) -> bool:
     return conf.keep_readings_days > 0 and row.is_in_full and not (plan.change and row.known * 2 >= len(row.stamps))
 
 
-def reading_of(plan: Plan, written: Written | None, verified: Collection[str]) -> Reading | None:
-    """The reading that ``plan`` was decided on, with what was ``written`` on top; None where it is not worth keeping.
+def reading_of(plan: Plan, verified: Collection[str]) -> Reading | None:
+    """The reading that ``plan`` was decided on, as it is without a write; None where it is not worth keeping.
 
-    That is where nothing of it is news, and where none is wanted. What was written has to come with its versions.
+    That is where nothing of it is news, and where none is wanted.
 
     ``verified``: digests (hex) that are remembered by now and were not when it was read.
     """
     row = plan.row
-    passport_id = row.passport_id if written is None else written.passport_id
-    if passport_id is None or not are_wanted(plan):
+    if row.passport_id is None or row.is_kept or not are_wanted(plan):
         return None
-    if row.is_kept and (written is None or not (written.ids or written.copies)):
-        return None
-    new = {} if written is None else {-place: each for place, each in enumerate(zip(*written[1:3], strict=True), 1)}
-    stamps: list[tuple[Any, ...]] = []
-    nullifiers: set[str] = set()
-    for stamp in row.stamps:
-        key, version = new.get(stamp.key, (stamp.key, stamp.version))
-        if version is None:  # posted, and not stored
-            continue
-        remembered = stamp.remembered or stamp.digest in verified
-        text = None if remembered else stamp.text
-        stamps.append(tuple(stamp._replace(key=key, version=version, remembered=remembered, text=text)))
-        listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
-        nullifiers |= {name for name in (stamp.hash, *listed) if isinstance(name, str)}
-    gone = set(plan.gone_stamp_ids)
-    equals = [] if written is None else [(id_of(version), version, key) for version, key in written.copies]
-    for stored in row.stored_stamps:
-        if stored.same_as is not None and stored.id not in gone:
-            key = new[stored.same_as][0] if stored.same_as in new else stored.same_as
-            equals.append((stored.id, stored.version, key))
+    stamps = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None]
     stamps.sort()
-    equals.sort()
+    gone = set(plan.gone_stamp_ids)
+    equals = sorted(
+        (stored.id, stored.version, stored.same_as)
+        for stored in row.stored_stamps
+        if stored.same_as is not None and stored.same_as > 0 and stored.id not in gone
+    )
     try:
         return Reading(
-            passport_id,
+            row.passport_id,
             VERIFIER,
             [version for _, _, version, *_ in stamps],
             orjson.dumps(stamps).decode(),
             [version for _, version, _ in equals],
             orjson.dumps(equals).decode(),
-            sorted(nullifiers),
+            _nullifiers(row.stamps),
             row.generation,
         )
     except TypeError:  # a number beyond 64 bits in one of them
         return None
 
 
-def settled_of(
-    plan: Plan,
-    written: Written | None,
-    verified: Collection[str],
-    *,
-    rules: Rules,
-    reading: Reading | None,
-    is_whole: bool,
-) -> SettledReading | None:
+def keeping_of(plan: Plan, verified: Collection[str], *, rules: Rules, is_whole: bool) -> Keeping | None:
+    """What the write of ``plan`` keeps for the next scoring; None where nothing is wanted, or nothing is news.
+
+    ``verified`` and ``is_whole`` as in :func:`reading_of` and :func:`settled_of`.
+    """
+    row = plan.row
+    if not are_wanted(plan) or (row.is_kept and not (plan.change.stamps or plan.new_stamp_keys)):
+        return None
+    stored = sorted(_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None)
+    posted = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is None]
+    posted.sort(reverse=True)  # in the order of the payload
+    gone = set(plan.gone_stamp_ids)
+    settled = None
+    if _settles(plan, verified, is_whole=is_whole) and _writes_all_links(plan, rules):
+        kept = settled_json(settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None))
+        settled = kept._asdict() | {"rules": VERIFIER + rules.of_settling()}
+    try:
+        return Keeping(
+            orjson.dumps(
+                {
+                    "verifier": VERIFIER,
+                    "live": [version for _, _, version, *_ in stored],
+                    "posted": [(_json(provider), _json(rest)[1:-1]) for _, provider, _, *rest in posted],
+                    "stored": [
+                        (each.id, each.version, each.same_as)
+                        for each in row.stored_stamps
+                        if each.same_as is not None and each.id not in gone
+                    ],
+                    "nullifiers": _nullifiers(row.stamps),
+                    "generation": row.generation,
+                }
+            ).decode(),
+            _json(stored)[1:-1],
+            None if settled is None else _json(settled),
+        )
+    except TypeError:  # a number beyond 64 bits in one of them
+        return None
+
+
+def settled_of(plan: Plan, verified: Collection[str], *, is_whole: bool) -> SettledReading | None:
     """What ``plan`` came to, to be kept where the next scoring will have nothing but its score to write; else None.
 
-    ``reading``: what :func:`reading_of` made of the same. ``is_whole``: whether every stamp could be read, and every
-    signature was good.
+    Without a write: what does write, keeps what it comes to itself (:func:`keeping_of`).
+    ``is_whole``: whether every stamp could be read, and every signature was good.
     """
-    row, counting = plan.row, plan.dedup.counting
+    row = plan.row
     if (
-        conf.keep_readings_days <= 0
-        or not (is_whole and row.is_in_full)
-        or plan.dedup.clashes
-        or not all(stamp.remembered or stamp.digest in verified for stamp in counting)
+        row.passport_id is None
+        or row.token is None
+        or not (plan.leaves_stamps_and_links and _settles(plan, verified, is_whole=is_whole))
     ):
         return None
-    if written is None:
-        passport_id, token = row.passport_id, row.token if plan.leaves_stamps_and_links else None
-    else:
-        passport_id, token = written.passport_id, _token_of(plan, written, rules, reading)
-    if passport_id is None or token is None:
-        return None
-    settled = settle(row.stamps, counting, now=plan.now, with_marks=row.points is not None)
-    return settled_reading(passport_id, token, row.generation, settled)
+    settled = settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None)
+    return settled_reading(row.passport_id, row.token, row.generation, settled)
 
 
-def _token_of(plan: Plan, written: Written, rules: Rules, reading: Reading | None) -> str | None:
-    """The token of what was written; None where not every link that matters was: others may have changed since."""
-    if reading is None or written.links is None:
-        return None
+def _settles(plan: Plan, verified: Collection[str], *, is_whole: bool) -> bool:
+    """Whether what ``plan`` comes to can be told again without the stamps."""
+    return (
+        conf.keep_readings_days > 0
+        and is_whole
+        and plan.row.is_in_full
+        and not plan.dedup.clashes
+        and all(stamp.remembered or stamp.digest in verified for stamp in plan.dedup.counting)
+    )
+
+
+def _writes_all_links(plan: Plan, rules: Rules) -> bool:
+    """Whether every link that matters is written: others may have changed since they were read."""
     held = {link.hash for link in plan.dedup.new_links} | {link.hash for link in plan.dedup.changed_links}
-    for stamp in plan.dedup.counting:
-        if not held.issuperset(effective_nullifiers(stamp.nullifiers, multi=rules.multi_nullifier)):
-            return None
-    return token_of(VERIFIER + rules.of_settling(), reading.live_versions, reading.stored_versions, written.links)
+    return all(
+        held.issuperset(effective_nullifiers(stamp.nullifiers, multi=rules.multi_nullifier))
+        for stamp in plan.dedup.counting
+    )
 
 
-def id_of(version: str) -> int:
-    """The row's id in a version, ``id,xmin,ctid``."""
-    return int(version.partition(",")[0])
+def _kept(stamp: Stamp, verified: Collection[str]) -> tuple[Any, ...]:
+    remembered = stamp.remembered or stamp.digest in verified
+    return tuple(stamp._replace(remembered=remembered, text=None if remembered else stamp.text))
+
+
+def _nullifiers(stamps: Collection[Stamp]) -> list[str]:
+    nullifiers: set[str] = set()
+    for stamp in stamps:
+        listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
+        nullifiers |= {name for name in (stamp.hash, *listed) if isinstance(name, str)}
+    return sorted(nullifiers)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -336,14 +336,13 @@ class Worker:
         verified = {stamp.digest for stamp in outcome.checked.new}
         readings: list[Reading] = []
         settled: list[SettledReading] = []
-        the_rules = rules()
         for plan in outcome.plans:
             if plan.row.is_in_full:
-                reading = reading_of(plan, None, verified)
+                reading = reading_of(plan, verified)
                 if reading is not None:
                     readings.append(reading)
                 is_whole = plan.row.passport_id in outcome.whole
-                one = settled_of(plan, None, verified, rules=the_rules, reading=reading, is_whole=is_whole)
+                one = settled_of(plan, verified, is_whole=is_whole)
                 if one is not None:
                     settled.append(one)
         signatures.keep(outcome.checked, datetime.now(UTC), readings, settled)

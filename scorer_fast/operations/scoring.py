@@ -21,6 +21,7 @@ from ..domain import credentials, points
 from ..errors import Changed, Problem, Refused
 from ..sql.communities import CommunityKey, find_community
 from ..sql.connection import Meanwhile, is_contention
+from ..sql.kept import Reading, SettledReading
 from ..sql.scoring import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
 from ..telemetry import count, note, step
 from . import ahead, context, readings, signatures
@@ -110,14 +111,14 @@ def score_address(
                 written = None
                 try:
                     if unless is None or not unless(plan):
-                        written = _write(plan, found.checked, worded)
+                        written = _write(plan, found, the_rules, worded)
                 except Exception:
                     # Not in a transaction: rows inserted there would be locked while this request waits in the queue,
                     # and whoever is before it there may insert the same ones.
                     if not signatures.in_transaction(conf.database):
-                        _keep(plan, found, None, the_rules)
+                        _keep(plan, found, None)
                     raise
-                _keep(plan, found, written, the_rules)
+                _keep(plan, found, written)
             return Scored(plan, () if written is None else written.ids, worded)
         except Changed:
             count("writes.retried")
@@ -178,6 +179,11 @@ class Found(NamedTuple):
     checked: signatures.Checked
     is_whole: bool
 
+    @property
+    def verified(self) -> set[str]:
+        """Digests (hex) of what will be remembered and was not."""
+        return {stamp.digest for stamp in self.checked.new}
+
 
 def _decide(
     row: ScoringRow, address: str, change: Change, the_rules: Rules, *, reverify: bool, question: ahead.Ahead | None
@@ -220,38 +226,32 @@ def _worded(plan: Plan, *, with_points: bool) -> bytes:
     return orjson.dumps(answer)
 
 
-def _write(plan: Plan, checked: signatures.Checked, meanwhile: Meanwhile[Any]) -> Written | None:
+def _write(plan: Plan, found: Found, the_rules: Rules, meanwhile: Meanwhile[Any]) -> Written | None:
     deciding = context.deciding_now()
     if deciding is not None:
         show(plan, deciding)
         return None
     with step("write"):
-        with_versions = readings.are_wanted(plan) and not signatures.in_transaction(conf.database)
-        return write(conf.database, plan, checked.new, with_versions=with_versions, meanwhile=meanwhile)
+        keeping = None
+        if not (plan.touches_only_the_score or signatures.in_transaction(conf.database)):
+            keeping = readings.keeping_of(plan, found.verified, rules=the_rules, is_whole=found.is_whole)
+        return write(conf.database, plan, found.checked.new, keeping=keeping, meanwhile=meanwhile)
 
 
-def _keep(plan: Plan, found: Found, written: Written | None, the_rules: Rules) -> None:
-    """Remember what this request found out, for the next one."""
+def _keep(plan: Plan, found: Found, written: Written | None) -> None:
+    """Remember what this request found out, for the next one, and what was not ``written`` with the score."""
     if not context.is_live():
         return
-    checked = found.checked
-    verified = {stamp.digest for stamp in checked.new}
+    kept: list[Reading] = []
+    settled: list[SettledReading] = []
     if written is not None and written.not_remembered is not None:
         signatures.log_not_remembered("DatabaseError", written.not_remembered)
-        verified = set()
-    reading = settled = None
-    if not signatures.in_transaction(conf.database):
-        reading = readings.reading_of(plan, written, verified)
-        settled = readings.settled_of(
-            plan, written, verified, rules=the_rules, reading=reading, is_whole=found.is_whole
-        )
-    signatures.keep(
-        checked,
-        plan.now,
-        [] if reading is None else [reading],
-        [] if settled is None else [settled],
-        are_written=written is not None,
-    )
+    if written is None and not signatures.in_transaction(conf.database):
+        reading = readings.reading_of(plan, found.verified)
+        kept = [] if reading is None else [reading]
+        one = readings.settled_of(plan, found.verified, is_whole=found.is_whole)
+        settled = [] if one is None else [one]
+    signatures.keep(found.checked, plan.now, kept, settled, are_written=written is not None)
 
 
 def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:

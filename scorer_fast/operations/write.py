@@ -21,7 +21,7 @@ from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..errors import Changed
 from ..sql import passports, scores
 from ..sql.connection import Meanwhile, sqlstate
-from ..sql.kept import Signature, signatures_json
+from ..sql.kept import Keeping, Signature, signatures_json
 from ..sql.scoring import CLAIM_LOST, NO_LONGER_SO, ScoringWrite, Written, write_scoring
 from ..telemetry import count
 from . import context
@@ -34,16 +34,17 @@ def write(
     plan: Plan,
     verified: Iterable[Valid] = (),
     *,
-    with_versions: bool = True,
+    keeping: Keeping | None = None,
     meanwhile: Meanwhile[Any] | None = None,
 ) -> Written | None:
     """Write ``plan``; the rows it made, None where it changed the score alone. Raises Changed, or a database error.
 
-    ``verified``: stamps whose signature is remembered with it, unless it changes the score alone.
+    ``verified``: stamps whose signature is remembered with it, and ``keeping``: what is kept with it, unless it changes
+    the score alone.
     ``meanwhile``: what may be done while PostgreSQL writes.
     """
     if in_transaction(alias):
-        all_of_it = _all_of(plan, verified, with_versions)
+        all_of_it = _all_of(plan, verified, keeping)
         with transaction.atomic(using=alias):  # a savepoint: who finds the world moved reads again inside the caller's
             written = _write_all(alias, all_of_it, plan, meanwhile)
         context.committing()
@@ -54,7 +55,7 @@ def write(
         with context.one_statement():
             _write_score(alias, score, plan, meanwhile)
         return None
-    all_of_it = _all_of(plan, verified, with_versions)
+    all_of_it = _all_of(plan, verified, keeping)
     with context.one_statement():
         return _write_all(alias, all_of_it, plan, meanwhile)
 
@@ -73,7 +74,7 @@ def queued(alias: str, address: str, community_id: int) -> Iterator[None]:
         yield
 
 
-def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> ScoringWrite:
+def _all_of(plan: Plan, verified: Iterable[Valid], keeping: Keeping | None) -> ScoringWrite:
     row, change = plan.row, plan.change
     return ScoringWrite(
         passport_id=row.passport_id,
@@ -88,7 +89,9 @@ def _all_of(plan: Plan, verified: Iterable[Valid], with_versions: bool) -> Scori
         counting=plan.new_stamp_keys,
         awards=_awards(plan),
         verified=signatures_json(Signature(stamp.digest, stamp.expires_at) for stamp in verified),
-        with_versions=with_versions,
+        kept=keeping and keeping.reading,
+        kept_stamps=keeping and keeping.stamps,
+        settled=keeping and keeping.settled,
         **_score_of(plan)._asdict(),
     )
 

@@ -634,6 +634,93 @@ END
 $function$
 """
 
+# Until the transaction ends nobody else can write these rows, so the versions are those of what was written. That is so
+# of those links only that were written here: p_settled is given where no other one matters.
+CREATE_KEEP = """
+-- keeps for the next scoring what was read, with what was written on top: ids and versions of posted stamps and copies;
+-- ceramic_cache_ceramiccache pkey, registry_stamp pkey, scorer_fast_keptreading pkey, scorer_fast_settledreading pkey
+CREATE OR REPLACE FUNCTION scorer_fast_keep_1(
+    p_passport_id bigint, p_community_id bigint, p_address text, p_now timestamptz,
+    p_kept jsonb, p_stamps text, p_settled jsonb, p_new bigint[], p_copies bigint[], p_copied bigint[]
+)
+RETURNS void
+LANGUAGE plpgsql
+VOLATILE
+SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+    v_live text[];
+    v_stamps text := p_stamps;
+    v_stored text[];
+    v_equals text;
+    v_links text;
+BEGIN
+    v_live := ARRAY(SELECT l.version FROM jsonb_array_elements_text(p_kept -> 'live') AS l (version));
+    IF p_new <> '{}' THEN
+        SELECT array_agg(n.version ORDER BY n.id),
+               concat_ws(',', NULLIF(p_stamps, ''),
+                         string_agg(concat('[', n.id, ',', n.head, ',"', n.version, '",', n.tail, ']'), ','
+                                    ORDER BY n.id))
+        INTO v_stored, v_stamps
+        FROM (
+            SELECT c.id, concat_ws(',', c.id, c.xmin, c.ctid) AS version,
+                   p.stamp ->> 0 AS head, p.stamp ->> 1 AS tail
+            FROM jsonb_array_elements(p_kept -> 'posted') WITH ORDINALITY AS p (stamp, position)
+            JOIN ceramic_cache_ceramiccache AS c ON c.id = p_new[p.position]
+        ) AS n;
+        v_live := ARRAY(
+            SELECT l.version FROM unnest(v_live || v_stored) AS l (version)
+            ORDER BY split_part(l.version, ',', 1)::bigint);
+    END IF;
+    SELECT COALESCE(array_agg(e.version ORDER BY e.id), '{}'),
+           COALESCE(json_agg(json_build_array(e.id, e.version, e.key) ORDER BY e.id), '[]')
+    INTO v_stored, v_equals
+    FROM (
+        SELECT s.id, concat_ws(',', s.id, s.xmin, s.ctid) AS version, c.id AS key
+        FROM registry_stamp AS s
+        JOIN ceramic_cache_ceramiccache AS c ON c.id = ANY (p_copied) AND c.provider = s.provider
+        WHERE s.id = ANY (p_copies)
+        UNION ALL
+        SELECT k.id, k.equal ->> 1, COALESCE(p_new[-k.key], k.key)
+        FROM (
+            SELECT (o.equal ->> 0)::bigint AS id, o.equal, (o.equal ->> 2)::bigint AS key
+            FROM jsonb_array_elements(p_kept -> 'stored') AS o (equal)
+        ) AS k
+    ) AS e;
+    INSERT INTO scorer_fast_keptreading (
+        passport_id, verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, generation, kept_at)
+    VALUES (
+        p_passport_id, p_kept ->> 'verifier', v_live, concat('[', v_stamps, ']'), v_stored, v_equals,
+        ARRAY(SELECT n.nullifier FROM jsonb_array_elements_text(p_kept -> 'nullifiers') AS n (nullifier)),
+        (p_kept ->> 'generation')::uuid, p_now)
+    ON CONFLICT (passport_id) DO UPDATE
+    SET (verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, generation, kept_at)
+        = (EXCLUDED.verifier, EXCLUDED.live_versions, EXCLUDED.stamps, EXCLUDED.stored_versions,
+           EXCLUDED.stored_stamps, EXCLUDED.nullifiers, EXCLUDED.generation, EXCLUDED.kept_at);
+    IF p_settled IS NOT NULL THEN
+        SELECT l.versions INTO v_links FROM scorer_fast_link_versions_1(p_address, p_community_id) AS l;
+        IF v_links IS NOT NULL THEN
+            INSERT INTO scorer_fast_settledreading (
+                passport_id, token, generation, valid_from, valid_until, has_marks, reading, kept_at)
+            VALUES (
+                p_passport_id,
+                sha256(convert_to(
+                    (p_settled ->> 'rules') || E'\n' || array_to_string(v_live, ' ') || E'\n'
+                    || array_to_string(v_stored, ' ') || E'\n' || v_links,
+                    'UTF8')),
+                (p_kept ->> 'generation')::uuid, (p_settled ->> 'valid_from')::timestamptz,
+                (p_settled ->> 'valid_until')::timestamptz, (p_settled ->> 'has_marks')::boolean,
+                p_settled ->> 'reading', p_now)
+            ON CONFLICT (passport_id) DO UPDATE
+            SET (token, generation, valid_from, valid_until, has_marks, reading, kept_at)
+                = (EXCLUDED.token, EXCLUDED.generation, EXCLUDED.valid_from, EXCLUDED.valid_until,
+                   EXCLUDED.has_marks, EXCLUDED.reading, EXCLUDED.kept_at);
+        END IF;
+    END IF;
+END
+$function$
+"""
+
 # Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score, signatures by digest.
 # An exception undoes all of it: SF001 where what was read is no longer so, SF002 where another request won a claim. A
 # nullifier is claimed by being the first to insert it, an expired link by finding it as it was read: fewer rows than
@@ -650,7 +737,7 @@ CREATE OR REPLACE FUNCTION scorer_fast_write_scoring_1(
     p_new_links jsonb, p_changed_links jsonb, p_gone bigint[], p_counting bigint[], p_awards jsonb,
     p_score integer, p_expiration_date timestamptz, p_dedup_events jsonb, p_score_event jsonb,
     p_live_ids bigint[], p_newest_update timestamptz, p_seen_timestamp timestamptz,
-    p_verified jsonb, p_with_versions boolean
+    p_verified jsonb, p_kept jsonb, p_kept_stamps text, p_settled jsonb
 )
 RETURNS text
 LANGUAGE plpgsql
@@ -837,24 +924,16 @@ BEGIN
             v_state := SQLSTATE;
         END;
     END IF;
-    IF NOT p_with_versions THEN
-        RETURN json_build_array(v_passport, v_new, '[]'::json, '[]'::json, v_state, NULL);
+    IF p_kept IS NOT NULL AND v_state IS NULL THEN  -- it says of signatures that they are remembered
+        BEGIN
+            v_done := scorer_fast_keep_1(
+                v_passport, p_community_id, p_address, p_now, p_kept, p_kept_stamps, p_settled,
+                v_new, v_copies, v_counting);
+        EXCEPTION WHEN OTHERS THEN
+            v_state := SQLSTATE;
+        END;
     END IF;
-    -- Until the transaction ends nobody else can write these rows, so the versions are those of what was written. That
-    -- is so of those links only that were written here.
-    RETURN json_build_array(
-        v_passport,
-        v_new,
-        ARRAY(SELECT concat_ws(',', c.id, c.xmin, c.ctid)
-              FROM ceramic_cache_ceramiccache AS c
-              WHERE c.id = ANY (v_new)
-              ORDER BY c.id),
-        (SELECT json_agg(json_build_array(concat_ws(',', s.id, s.xmin, s.ctid), c.id))
-         FROM registry_stamp AS s
-         JOIN ceramic_cache_ceramiccache AS c ON c.id = ANY (v_counting) AND c.provider = s.provider
-         WHERE s.id = ANY (v_copies)),
-        v_state,
-        (SELECT l.versions FROM scorer_fast_link_versions_1(p_address, p_community_id) AS l));
+    RETURN json_build_array(v_passport, v_new, v_state);
 END
 $function$
 """
@@ -891,14 +970,9 @@ BEGIN
             stored_stamps text, nullifiers text[], generation uuid)
         ORDER BY n.passport_id
         ON CONFLICT (passport_id) DO UPDATE
-        SET verifier = EXCLUDED.verifier,
-            live_versions = EXCLUDED.live_versions,
-            stamps = EXCLUDED.stamps,
-            stored_versions = EXCLUDED.stored_versions,
-            stored_stamps = EXCLUDED.stored_stamps,
-            nullifiers = EXCLUDED.nullifiers,
-            generation = EXCLUDED.generation,
-            kept_at = EXCLUDED.kept_at;
+        SET (verifier, live_versions, stamps, stored_versions, stored_stamps, nullifiers, generation, kept_at)
+            = (EXCLUDED.verifier, EXCLUDED.live_versions, EXCLUDED.stamps, EXCLUDED.stored_versions,
+               EXCLUDED.stored_stamps, EXCLUDED.nullifiers, EXCLUDED.generation, EXCLUDED.kept_at);
     END IF;
     IF p_settled <> '[]' THEN
         INSERT INTO scorer_fast_settledreading (
@@ -910,13 +984,9 @@ BEGIN
             has_marks boolean, reading text)
         ORDER BY n.passport_id
         ON CONFLICT (passport_id) DO UPDATE
-        SET token = EXCLUDED.token,
-            generation = EXCLUDED.generation,
-            valid_from = EXCLUDED.valid_from,
-            valid_until = EXCLUDED.valid_until,
-            has_marks = EXCLUDED.has_marks,
-            reading = EXCLUDED.reading,
-            kept_at = EXCLUDED.kept_at;
+        SET (token, generation, valid_from, valid_until, has_marks, reading, kept_at)
+            = (EXCLUDED.token, EXCLUDED.generation, EXCLUDED.valid_from, EXCLUDED.valid_until,
+               EXCLUDED.has_marks, EXCLUDED.reading, EXCLUDED.kept_at);
     END IF;
 END
 $function$
@@ -982,9 +1052,13 @@ FUNCTIONS = (
         CREATE_UPDATE_SCORE,
     ),
     Function(
+        "scorer_fast_keep_1(bigint, bigint, text, timestamptz, jsonb, text, jsonb, bigint[], bigint[], bigint[])",
+        CREATE_KEEP,
+    ),
+    Function(
         "scorer_fast_write_scoring_1(bigint, bigint, bigint, text, timestamptz, text[], jsonb, integer, bigint, "
         "jsonb, jsonb, bigint[], bigint[], jsonb, integer, timestamptz, jsonb, jsonb, "
-        "bigint[], timestamptz, timestamptz, jsonb, boolean)",
+        "bigint[], timestamptz, timestamptz, jsonb, jsonb, text, jsonb)",
         CREATE_WRITE_SCORING,
     ),
     Function(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 
 import orjson
@@ -41,19 +40,32 @@ class SettledReading(NamedTuple):
     reading: str
 
 
-def token_of(rules: str, live_versions: Iterable[str], stored_versions: Iterable[str], links: str) -> str:
-    """The token (hex) of those versions, as scorer_fast_token makes it; ``links`` as it was given by PostgreSQL."""
-    text = "\n".join((rules, " ".join(live_versions), " ".join(stored_versions), links))
-    return sha256(text.encode()).hexdigest()
+class Keeping(NamedTuple):
+    """What a write keeps, with the ids and versions that it gives; JSON text each.
+
+    ``reading``: {verifier, live: versions of the stored stamps, posted: [[provider, what follows the version]] as JSON
+    text each, stored: [[id, version, key]] of the copies that stay, nullifiers, generation}. ``stamps``: those of the
+    stored ones, without the brackets. ``settled``: {rules, valid_from, valid_until, has_marks, reading}, or None.
+    """
+
+    reading: str
+    stamps: str
+    settled: str | None
 
 
-def settled_reading(passport_id: int, token: str, generation: str, settled: Settled) -> SettledReading:
+class SettledJson(NamedTuple):
+    """What stamps came to as text, with the time for which it holds."""
+
+    valid_from: str
+    valid_until: str
+    has_marks: bool
+    reading: str
+
+
+def settled_json(settled: Settled) -> SettledJson:
     """``settled`` as it is kept."""
     since, until = _iso(settled.since), _iso(settled.expires_at)
-    return SettledReading(
-        passport_id,
-        token,
-        generation,
+    return SettledJson(
         since or "-infinity",
         until or "infinity",
         settled.marks is not None,
@@ -61,8 +73,13 @@ def settled_reading(passport_id: int, token: str, generation: str, settled: Sett
     )
 
 
+def settled_reading(passport_id: int, token: str, generation: str, settled: Settled) -> SettledReading:
+    """The row of ``settled``."""
+    return SettledReading(passport_id, token, generation, *settled_json(settled))
+
+
 def read_settled(text: str) -> Settled:
-    """What :func:`settled_reading` wrote."""
+    """What :func:`settled_json` wrote."""
     stamp_count, since, until, counting, marks = orjson.loads(text)
     return Settled(
         stamp_count,

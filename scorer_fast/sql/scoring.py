@@ -234,7 +234,8 @@ class ScoringWrite(NamedTuple):
     ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
     expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
     seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
-    ``verified``: signatures to remember, see sql/kept.py. ``with_versions``: whether those of new rows are wanted.
+    ``verified``: signatures to remember; ``kept``, ``kept_stamps`` and ``settled``: what is kept of the reading, or
+    None; all of it see sql/kept.py.
     """
 
     passport_id: int | None
@@ -256,7 +257,9 @@ class ScoringWrite(NamedTuple):
     dedup_events: str
     score_event: str
     verified: str = "[]"
-    with_versions: bool = True
+    kept: str | None = None
+    kept_stamps: str | None = None
+    settled: str | None = None
 
 
 WRITE_SCORING = """
@@ -267,26 +270,20 @@ SELECT scorer_fast_write_scoring_1(
     %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
     %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(score_event)s::jsonb,
     %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz,
-    %(verified)s::jsonb, %(with_versions)s::boolean)
+    %(verified)s::jsonb, %(kept)s::jsonb, %(kept_stamps)s::text, %(settled)s::jsonb)
 """
 
 NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_scoring
 
 
 class Written(NamedTuple):
-    """The rows that a scoring made: posted stamps in their order, and of registry_stamp version and equal's id.
-
-    ``versions`` and ``copies`` are empty where nobody asked for them, and ``links``, the versions of all links that the
-    address has in the community, is None, as it is where they are too many. ``not_remembered``: the SQLSTATE for
-    which signatures were not remembered with it, or None.
+    """The ids of rows that a scoring made, posted stamps in their order; ``not_remembered``: None, or the SQLSTATE for
+    which signatures were not remembered with it, or the reading not kept.
     """
 
     passport_id: int
     ids: Sequence[int]
-    versions: Sequence[str]
-    copies: Sequence[tuple[str, int]]
     not_remembered: str | None = None
-    links: str | None = None
 
 
 def write_scoring(alias: str, write: ScoringWrite, seen: Seen, meanwhile: Meanwhile[Any] | None = None) -> Written:
@@ -308,5 +305,4 @@ def write_scoring(alias: str, write: ScoringWrite, seen: Seen, meanwhile: Meanwh
         },
         meanwhile,
     )
-    passport_id, ids, versions, copies, not_remembered, links = orjson.loads(text)
-    return Written(passport_id, ids, versions, copies or (), not_remembered, links)
+    return Written._make(orjson.loads(text))

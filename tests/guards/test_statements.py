@@ -5,9 +5,9 @@ A name is the constant's in ``scorer_fast.sql``. What each of them costs and is 
 GET_API_KEY          the key by its prefix
 READ_SCORING         community, weights, passport, score, stamps, links, points: all that scoring needs
 WRITE_SCORING        all that a scoring changes, in one transaction of its own: passport, posted stamps, claims,
-                     the stamps that count, points, the score and its events
+                     the stamps that count, points, the score and its events; and what is kept for the next one
 UPDATE_SCORE         the same where only the score and its event change
-REMEMBER             afterwards, and not waited for: signatures didkit found good, and what was read of the stamps
+REMEMBER             afterwards, where UPDATE_SCORE wrote: what was read of the stamps, signatures didkit found good
 GET_STORED_SCORE     the stored score and its points
 HAS_SCORE            whether the address was ever scored
 """
@@ -29,8 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OWNER = rows.OWNER
 PROVIDERS = [f"Provider{number:02}" for number in range(19)]
-FIRST_SCORE = ["READ_SCORING", "WRITE_SCORING", "REMEMBER"]
-POST_AGAIN = ["READ_SCORING", "WRITE_SCORING"]
+FIRST_SCORE = ["READ_SCORING", "WRITE_SCORING"]
 
 
 class Sent(NamedTuple):
@@ -45,11 +44,11 @@ EXPECTED = {
     "v2_score": Sent(["GET_API_KEY", *SCORE.first], ["GET_API_KEY", *SCORE.steady]),
     "internal_score": SCORE,
     "embed_score": SCORE,
-    "embed_add_stamps": Sent(FIRST_SCORE, POST_AGAIN),
+    "embed_add_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
     "embed_validate_api_key": Sent(["GET_API_KEY"], ["GET_API_KEY"]),
     "embed_weights": Sent(["GET_WEIGHTS"], []),  # remembered for a minute
-    "cache_add_stamps": Sent(FIRST_SCORE, POST_AGAIN),
-    "cache_patch_stamps": Sent(FIRST_SCORE, POST_AGAIN),
+    "cache_add_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
+    "cache_patch_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
     "cache_delete_stamps": Sent(
         FIRST_SCORE,
         ["READ_SCORING"],  # nothing left to delete: 404, nothing written
@@ -144,7 +143,7 @@ def test_only_what_differs_is_written(twenty_stamps: Community) -> None:
     before = {table: versions(table) for table in WRITTEN}
     with sent() as names:
         assert len(request.send().json()["stamps"]) == 21
-    assert names == ["READ_SCORING", "WRITE_SCORING", "REMEMBER"], listing(names)
+    assert names == ["READ_SCORING", "WRITE_SCORING"], listing(names)
     new = {table: len(versions(table) - before[table]) for table in WRITTEN}
     gone = {table: len(before[table] - versions(table)) for table in WRITTEN}
     assert new == {

@@ -1,6 +1,7 @@
 """A kept reading spares decoding stamps, and is used only while not one row it was read from has been written again."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from api.account.models import Community
+from api.ceramic_cache.models import CeramicCache
 from api.registry.models import Stamp
 from scorer_fast.models import KeptReading
 from scorer_fast.operations import signatures
@@ -17,6 +19,7 @@ from scorer_fast.operations.verifier import VERIFIER
 from scorer_fast.sql.communities import CommunityKey
 from scorer_fast.sql.scoring import ScoringRow, read_scoring
 from tests.factories import rows
+from tests.operations.drawn import post
 from tests.operations.stamp_writes import (
     OWNER,
     add_a_stamp,
@@ -61,17 +64,75 @@ def scored(one: Community, settings: Settings) -> orjson.Fragment:
     return answer
 
 
-def test_it_says_what_reading_anew_says(scored: orjson.Fragment) -> None:
+def assert_it_says_what_reading_anew_says() -> ScoringRow:
     kept = reading()
+    assert kept.is_kept
     KeptReading.objects.all().delete()
     anew = reading()
     assert not anew.is_kept
     assert sorted(anew.stamps) == sorted(kept.stamps)
     assert sorted(anew.stored_stamps) == sorted(kept.stored_stamps)
-    assert anew._replace(is_kept=True, known=2, stamps=(), stored_stamps=()) == kept._replace(
+    assert anew._replace(is_kept=True, known=kept.known, stamps=(), stored_stamps=()) == kept._replace(
         stamps=(), stored_stamps=()
     )
+    return kept
+
+
+def test_it_says_what_reading_anew_says(scored: orjson.Fragment) -> None:
+    assert assert_it_says_what_reading_anew_says().known == 2
     assert without_times(internal_score(1, OWNER)) == without_times(scored)
+
+
+POSTED = {"nullifiers": ("v0.0.0:posted",), "hash": None, "expires": "2099-01-01T00:00:00Z"}
+SOME = [{**POSTED, "provider": name, "nullifiers": (f"v0.0.0:{name}",)} for name in ("Ens", 'Gi"t', "NFT")]
+
+
+@pytest.mark.parametrize(
+    ("stored", "are_scored"),
+    [((), False), (("Google",), False), (("Google", "Ens"), False), (("Google", "Ens"), True)],
+)
+def test_a_post_keeps_what_reading_anew_says(
+    stored: tuple[str, ...], are_scored: bool, one: Community, settings: Settings
+) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
+    settings.CERAMIC_CACHE_SCORER_ID = 1
+    rows.stamps(OWNER, *stored)
+    if are_scored:
+        internal_score(1, OWNER)
+    answer = post(OWNER, SOME)
+    assert assert_it_says_what_reading_anew_says().known == len({*stored, *(stamp["provider"] for stamp in SOME)})
+    assert without_times(internal_score(1, OWNER)) == without_times(answer["score"])
+
+
+def test_a_post_keeps_what_it_finds_to_be_equal(one: Community, settings: Settings) -> None:
+    """The copy of a stamp that is posted once more stays, and is known to be equal to the new row."""
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "REVERIFY_ONE_IN": 0}
+    settings.CERAMIC_CACHE_SCORER_ID = 1
+    post(OWNER, SOME)
+    copies = sorted(Stamp.objects.values_list("pk", flat=True))
+    post(OWNER, SOME)
+    assert sorted(Stamp.objects.values_list("pk", flat=True)) == copies
+    assert {stored.same_as for stored in assert_it_says_what_reading_anew_says().stored_stamps} == set(
+        CeramicCache.objects.filter(deleted_at=None).values_list("pk", flat=True)
+    )
+
+
+@pytest.fixture
+def none_can_be_kept() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE scorer_fast_keptreading ADD CONSTRAINT none CHECK (FALSE)")
+        yield
+        cursor.execute("ALTER TABLE scorer_fast_keptreading DROP CONSTRAINT none")
+
+
+@pytest.mark.usefixtures("none_can_be_kept")
+def test_what_cannot_be_kept_does_not_fail_the_request(one: Community, caplog: pytest.LogCaptureFixture) -> None:
+    rows.stamps(OWNER, "Google")
+    with caplog.at_level(logging.WARNING, "scorer_fast"):
+        assert body_of(internal_score(1, OWNER))["score"] == "1.50000"
+    assert [record.message for record in caplog.records] == ["signatures and readings could not be remembered"]
+    assert [record.sqlstate for record in caplog.records] == ["23514"]  # type: ignore[attr-defined]
+    assert reading().stamps[0].remembered, "the signature is"
 
 
 def test_it_brings_the_texts_where_they_are_asked_for(scored: orjson.Fragment) -> None:

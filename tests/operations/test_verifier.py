@@ -88,6 +88,12 @@ def test_a_loop_that_runs_goes_on_running() -> None:
         asyncio.get_running_loop()
 
 
+@pytest.fixture(autouse=True)
+def none_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the questions that other tests left unanswered."""
+    monkeypatch.setattr(verifier, "_under_way", set())
+
+
 @pytest.fixture
 def futures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Those that didkit was given to complete; it completes none."""
