@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORERS = 2  # processes that score, while the template is made
 RUN = "bench_run"
 SHARED_BUFFERS = "2GB"  # holds the database, as a server in production holds what is in use
-CONTENT = 4  # another number for another content: the template is made anew
+CONTENT = 5  # another number for another content: the template is made anew
 
 
 def cluster() -> EmbeddedPostgres:
