@@ -126,25 +126,34 @@ class Bench:
         rounds: int,
         beside: Callable[[], None] = lambda: None,
     ) -> None:
-        """Each round measures every cell, in another order, and the floor before, between and after.
+        """Measure every cell in each of some rounds: :meth:`round`."""
+        for number in range(rounds):
+            self.round(number, plan, floors, beside)
+
+    def round(
+        self,
+        number: int,
+        plan: Sequence[tuple[Cell, Size, str]],
+        floors: Sequence[tuple[Cell, Size]],
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Measure every cell, in an order of the round's number, and the floor before, between and after.
 
         A cell of concurrency 1 has its share of a round in several turns: what else the machine does often lasts
         longer than one. What a round says of a cell, as of the floor, is the median of its turns; ``beside`` is called
         at each turn of the floor.
         """
-        cut = [turn for cell, size, before in plan for turn in _turns(cell, size, before)]
-        for number in range(rounds):
-            order = list(cut)
-            random.Random(number).shuffle(order)
-            made: dict[Cell, list[Sample]] = defaultdict(list)
-            for place, (cell, size, before) in enumerate(order):
-                if place % FLOOR_EVERY == 0:
-                    self._floor(floors, made)
-                    beside()
-                made[cell].append(self.measure(cell, size, before=before))
-            self._floor(floors, made)
-            for cell, samples in made.items():
-                self.figures.samples[cell].append(_together(samples))
+        order = [turn for cell, size, before in plan for turn in _turns(cell, size, before)]
+        random.Random(number).shuffle(order)
+        made: dict[Cell, list[Sample]] = defaultdict(list)
+        for place, (cell, size, before) in enumerate(order):
+            if place % FLOOR_EVERY == 0:
+                self._floor(floors, made)
+                beside()
+            made[cell].append(self.measure(cell, size, before=before))
+        self._floor(floors, made)
+        for cell, samples in made.items():
+            self.figures.samples[cell].append(_together(samples))
 
     def _floor(self, floors: Sequence[tuple[Cell, Size]], made: dict[Cell, list[Sample]]) -> None:
         for cell, size in floors:
