@@ -109,7 +109,7 @@ def steps() -> dict[str, Spent]:
     def read(of: str) -> Any:
         settling = scoring.rules().of_settling()
         community = CommunityKey(SCORER, key.account_id)
-        return scoring._read(of, community, settling=settling, with_text=False, listed=False, posted=NOTHING_POSTED)
+        return scoring._read(of, community, settling=settling, reverify=False, listed=False, posted=NOTHING_POSTED)
 
     known = read(address(4000))
     read_step = spent(lambda: read(owner()), backend)
