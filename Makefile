@@ -60,6 +60,10 @@ parity: setup ## the recorded cases of CASES (K=word, V=1 all differences, LEGAC
 bench: setup ## latency and throughput beside the floor and the baseline, into bench/results.json
 	@$(PYTHON) -m bench $(ARGS)
 
+.PHONY: bench-versions
+bench-versions: setup ## this checkout beside another revision (REV=HEAD~1), the same requests to both in turn
+	@$(PYTHON) -m bench.versions $(or $(REV),HEAD~1) $(ARGS)
+
 .PHONY: bench-pgbouncer
 bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBouncer (installed by apt where missing)
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }

@@ -51,9 +51,9 @@ UVICORN = Kind(
 
 
 class Server:
-    """A running server; a context manager that ends it."""
+    """A running server of the checkout ``root``; a context manager that ends it. ``more``: of its environment."""
 
-    def __init__(self, kind: Kind, database_url: str, **more: str) -> None:
+    def __init__(self, kind: Kind, database_url: str, root: Path = ROOT, **more: str) -> None:
         self.kind = kind
         self.port = free_port()
         self.log = DATA / "log" / f"{kind.settings}-{self.port}.log"
@@ -62,7 +62,7 @@ class Server:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=root,
                 env=environment(database_url, settings=kind.settings, **dict(kind.more), **more),
                 stdout=log,
                 stderr=log,
