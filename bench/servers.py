@@ -17,7 +17,7 @@ from bench.database import ROOT
 from bench.server_environment import environment
 from bench.stamps import DATA
 
-THREADS = 4  # per worker: more of them wait for its GIL, and each has a connection that grows cold
+THREADS = 2  # per worker: more of them wait for its GIL, and each has a connection that grows cold
 START_SECONDS = 60
 
 

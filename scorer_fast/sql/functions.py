@@ -134,7 +134,7 @@ BEGIN
     INTO live_ids, newest_update, is_replacing, v_live, v_copies, v_links
     FROM judged AS j;
     -- All that decides how an address's stamps are deduplicated and copied, down to the versions of its rows: where the
-    -- token is as it was, the outcome is. What sql/kept.py makes of the same texts is the same.
+    -- token is as it was, the outcome is. CREATE_KEEP and sql/rescore.py make the same of the same texts.
     IF v_links IS NOT NULL THEN
         v_token_now := sha256(convert_to(
             p_verifier || p_rules || E'\n' || array_to_string(v_live, ' ') || E'\n'
