@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORERS = 2  # processes that score, while the template is made
 RUN = "bench_run"
 SHARED_BUFFERS = "2GB"  # holds the database, as a server in production holds what is in use
-CONTENT = 5  # another number for another content: the template is made anew
+CONTENT = 4  # another number for another content: the template is made anew
 
 
 def cluster() -> EmbeddedPostgres:
@@ -56,10 +56,17 @@ def run_database() -> str:
     with maintenance(server) as connection:
         if is_missing(server, connection, template):
             _make_template(server, connection, template)
-        connection.execute(f"DROP DATABASE IF EXISTS {RUN} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {RUN} TEMPLATE {template} STRATEGY FILE_COPY")
-    url = server.url(RUN)
-    call(url, "migrate")
+    return fresh_copy(RUN)
+
+
+def fresh_copy(name: str, root: Path = ROOT) -> str:
+    """The URL of a copy of the template, in memory, with the migrations and functions of the checkout ``root``."""
+    server = cluster()
+    with maintenance(server) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_name()} STRATEGY FILE_COPY")
+    url = server.url(name)
+    call(url, "migrate", root=root)
     read_once(url)
     return url
 
@@ -153,15 +160,15 @@ def _make_template(server: EmbeddedPostgres, connection: psycopg.Connection[Any]
     connection.execute(f"ALTER DATABASE {unfinished} RENAME TO {template}")
 
 
-def start(url: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """``python -m bench.database ARGUMENT …`` on the database of ``url``."""
+def start(url: str, *arguments: str, root: Path = ROOT) -> subprocess.Popen[bytes]:
+    """``python -m bench.database ARGUMENT …`` of the checkout ``root`` on the database of ``url``."""
     more = {"PGOPTIONS": "-c synchronous_commit=off", "LOG_LEVEL": "WARNING"}
     command = [sys.executable, "-m", "bench.database", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(url, **more))
+    return subprocess.Popen(command, cwd=root, env=environment(url, **more))
 
 
-def call(url: str, *arguments: str) -> None:
-    if start(url, *arguments).wait():
+def call(url: str, *arguments: str, root: Path = ROOT) -> None:
+    if start(url, *arguments, root=root).wait():
         raise SystemExit(f"bench.database {arguments[0]} failed.")
 
 

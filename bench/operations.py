@@ -19,7 +19,10 @@ MILLISECONDS = ("p50", "p95", "p99")
 SECONDS = {1: 0.4, 8: 0.6}  # of one steady cell in one round
 FIRST_COUNT = 40  # first requests of one cell in one round: each uses up an address
 HOST_COUNT = {1: 6, 8: 16}
-WARM_UP = {FAST: 64, SLOW: 16}  # requests of a cell before a round: psycopg prepares a statement at its sixth
+WARM_UP = {
+    FAST: 64,
+    SLOW: 16,
+}  # of a cell, to a new server: psycopg prepares a statement at its sixth execution
 DELETES = {1: 60, 8: 90}  # requests of a round, where each uses up a stamp
 HOST_DELETES = {1: 6, 8: 12}
 
@@ -62,13 +65,11 @@ def plan(operations: Sequence[str], *, baseline: bool) -> list[tuple[Cell, Size,
     return cells
 
 
-def warm_up(bench: Bench, cells: Sequence[tuple[Cell, Size, str]], floors: Sequence[tuple[Cell, Size]]) -> None:
-    """Every thread has a connection then, which knows its statements, and every cache is warm."""
+def warm_up(bench: Bench, side: str, cells: Sequence[tuple[Cell, Size, str]]) -> None:
+    """Every thread of the side's server has a connection then, which knows its statements, and every cache is warm."""
     for cell, size, before in cells:
-        if cell.concurrency == 8 and cell.state == "steady":
-            bench.measure(cell, Size(0.5, min(size.count, WARM_UP[cell.side])), before=before)
-    for cell, size in floors:
-        bench.measure(cell, size)
+        if (cell.side, cell.state, cell.concurrency) == (side, "steady", 8):
+            bench.measure(cell, Size(0.5, min(size.count, WARM_UP[side])), before=before)
 
 
 def measure(url: str, load: Load, operations: Sequence[str], *, rounds: int, baseline: bool = True) -> dict[str, Any]:
@@ -84,10 +85,12 @@ def measure(url: str, load: Load, operations: Sequence[str], *, rounds: int, bas
     cells = plan(operations, baseline=baseline)
     bench, didkit = Bench(load, {}, database.cluster(), give), DidkitTime()
     with Server(HOST, url) as slow:
+        bench.servers[SLOW] = slow
+        warm_up(bench, SLOW, cells)
         for number in range(rounds):
             with Server(GUNICORN, url) as fast:
-                bench.servers = {FAST: fast, SLOW: slow}
-                warm_up(bench, cells, floors)
+                bench.servers[FAST] = fast
+                warm_up(bench, FAST, cells)
                 bench.round(number, cells, floors, didkit.turn)
     counted = statements.count(
         url,

@@ -12,7 +12,6 @@ import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from pathlib import Path
 from bench import database, traffic
 from bench.load import Job, Load
 from bench.operations import read_spare
-from bench.server_environment import environment
 from bench.servers import GUNICORN, Server
 
 OTHER = "bench_run_other"
@@ -48,23 +46,6 @@ def checked_out(revision: str) -> Iterator[Path]:
             yield tree
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=database.ROOT, check=True)
-
-
-def other_database(tree: Path) -> str:
-    """The URL of another copy of the template, with the tables and functions of the version in ``tree``."""
-    server = database.cluster()
-    with database.maintenance(server) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {OTHER} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {OTHER} TEMPLATE {database.template_name()} STRATEGY FILE_COPY")
-    url = server.url(OTHER)
-    subprocess.run(
-        [sys.executable, "-m", "bench.database", "migrate"],
-        cwd=tree,
-        env=environment(url, LOG_LEVEL="WARNING"),
-        check=True,
-    )
-    database.read_once(url)
-    return url
 
 
 def compare(
@@ -98,7 +79,7 @@ def main() -> None:
     url = database.run_database()
     load = Load()
     with checked_out(given.revision) as tree:
-        other = other_database(tree)
+        other = database.fresh_copy(OTHER, tree)
         with Server(GUNICORN, url) as here, Server(GUNICORN, other, tree) as there:
             requests = traffic.Requests(read_spare(url))
             print(f"{'':30} this ms other ms  × floor  × floor this/other ({given.revision})")

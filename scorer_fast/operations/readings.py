@@ -9,7 +9,7 @@ import orjson
 
 from ..conf import conf
 from ..domain.credentials import Stamp, effective_nullifiers
-from ..domain.settled import settle
+from ..domain.settled import Settled, settle
 from ..sql.kept import Keeping, Reading, SettledReading, settled_json, settled_reading
 from .plan import Plan, Rules
 from .verifier import VERIFIER
@@ -37,20 +37,15 @@ def reading_of(plan: Plan, verified: Collection[str]) -> Reading | None:
         return None
     stamps = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None]
     stamps.sort()
-    gone = set(plan.gone_stamp_ids)
-    equals = sorted(
-        (stored.id, stored.version, stored.same_as)
-        for stored in row.stored_stamps
-        if stored.same_as is not None and stored.same_as > 0 and stored.id not in gone
-    )
+    equals = sorted(each for each in _staying(plan) if each[2] > 0)
     try:
         return Reading(
             row.passport_id,
             VERIFIER,
             [version for _, _, version, *_ in stamps],
-            orjson.dumps(stamps).decode(),
+            _json(stamps),
             [version for _, version, _ in equals],
-            orjson.dumps(equals).decode(),
+            _json(equals),
             _nullifiers(row.stamps),
             row.generation,
         )
@@ -69,27 +64,21 @@ def keeping_of(plan: Plan, verified: Collection[str], *, rules: Rules, is_whole:
     stored = sorted(_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None)
     posted = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is None]
     posted.sort(reverse=True)  # in the order of the payload
-    gone = set(plan.gone_stamp_ids)
     settled = None
     if _settles(plan, verified, is_whole=is_whole) and _writes_all_links(plan, rules):
-        kept = settled_json(settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None))
-        settled = kept._asdict() | {"rules": VERIFIER + rules.of_settling()}
+        settled = settled_json(_settled(plan))._asdict() | {"rules": VERIFIER + rules.of_settling()}
     try:
         return Keeping(
-            orjson.dumps(
+            _json(
                 {
                     "verifier": VERIFIER,
                     "live": [version for _, _, version, *_ in stored],
                     "posted": [(_json(provider), _json(rest)[1:-1]) for _, provider, _, *rest in posted],
-                    "stored": [
-                        (each.id, each.version, each.same_as)
-                        for each in row.stored_stamps
-                        if each.same_as is not None and each.id not in gone
-                    ],
+                    "stored": _staying(plan),
                     "nullifiers": _nullifiers(row.stamps),
                     "generation": row.generation,
                 }
-            ).decode(),
+            ),
             _json(stored)[1:-1],
             None if settled is None else _json(settled),
         )
@@ -110,8 +99,7 @@ def settled_of(plan: Plan, verified: Collection[str], *, is_whole: bool) -> Sett
         or not (plan.leaves_stamps_and_links and _settles(plan, verified, is_whole=is_whole))
     ):
         return None
-    settled = settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None)
-    return settled_reading(row.passport_id, row.token, row.generation, settled)
+    return settled_reading(row.passport_id, row.token, row.generation, _settled(plan))
 
 
 def _settles(plan: Plan, verified: Collection[str], *, is_whole: bool) -> bool:
@@ -123,6 +111,21 @@ def _settles(plan: Plan, verified: Collection[str], *, is_whole: bool) -> bool:
         and not plan.dedup.clashes
         and all(stamp.remembered or stamp.digest in verified for stamp in plan.dedup.counting)
     )
+
+
+def _settled(plan: Plan) -> Settled:
+    row = plan.row
+    return settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None)
+
+
+def _staying(plan: Plan) -> list[tuple[int, str, int]]:
+    """Id, version and equal's key of the copies that stay."""
+    gone = set(plan.gone_stamp_ids)
+    return [
+        (stored.id, stored.version, stored.same_as)
+        for stored in plan.row.stored_stamps
+        if stored.same_as is not None and stored.id not in gone
+    ]
 
 
 def _writes_all_links(plan: Plan, rules: Rules) -> bool:

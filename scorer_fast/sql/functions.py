@@ -65,7 +65,7 @@ BEGIN
     SELECT n.id, n.human_points_program,
            COALESCE(w.weights, b.weights)::text, COALESCE(w.threshold, b.threshold),
            p.id, s.id, s.last_score_timestamp, z.id,
-           COALESCE(g.value, '00000000-0000-0000-0000-000000000000'), t.token, t.reading
+           g.value, t.token, t.reading
     INTO v_community, v_program,
          weights, threshold,
          v_passport, score_id, last_score_timestamp, v_customization, v_generation, v_token, v_settled
@@ -78,7 +78,11 @@ BEGIN
         ORDER BY COALESCE(c.external_scorer_id = p_external_id, FALSE) DESC
         LIMIT 1
     ) AS n
-    LEFT JOIN scorer_fast_generation AS g ON g.id = 1
+    CROSS JOIN (
+        SELECT COALESCE((SELECT one.value FROM scorer_fast_generation AS one WHERE one.id = 1),
+                        '00000000-0000-0000-0000-000000000000') AS value
+        OFFSET 0  -- lest it is looked up wherever it is used
+    ) AS g
     LEFT JOIN scorer_weighted_scorer AS k ON k.id = n.scorer_id
     LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = k.id AND k.type = 'WEIGHTED'
     LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = k.id AND k.type = 'WEIGHTED_BINARY'
@@ -88,7 +92,7 @@ BEGIN
     LEFT JOIN scorer_fast_settledreading AS t
            ON t.passport_id = p.id
           AND p_rules IS NOT NULL
-          AND t.generation = COALESCE(g.value, '00000000-0000-0000-0000-000000000000')
+          AND t.generation = g.value
           AND t.valid_from <= p_now
           AND t.valid_until > p_now
           AND (t.has_marks OR NOT p_points OR NOT n.human_points_program);
@@ -721,7 +725,8 @@ END
 $function$
 """
 
-# Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score, signatures by digest.
+# Lock order: passport, stamps of the cache, links by nullifier, registry_stamp, points, score, signatures by digest,
+# what is kept.
 # An exception undoes all of it: SF001 where what was read is no longer so, SF002 where another request won a claim. A
 # nullifier is claimed by being the first to insert it, an expired link by finding it as it was read: fewer rows than
 # claims means that another won, perhaps one of the host, which takes none of these locks.

@@ -188,7 +188,7 @@ class _Read(NamedTuple):
         kept_ids = set(orjson.loads(self.kept_ids))
         stamps = [
             Stamp._make((*fields[:5], text or None, *fields[6:]))
-            for fields, text in zip(_json(self.stamps), (self.texts or "").split("\n"), strict=False)
+            for fields, text in zip(_json(self.stamps), _lines(self.texts), strict=True)
         ]
         stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
         links = ((hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in _json(self.links))
@@ -222,6 +222,10 @@ def _json(text: str | None) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:  # a number beyond a double: one field of one stamp, not the whole score
         return json.loads(text, parse_int=_number)
+
+
+def _lines(text: str | None) -> list[str]:
+    return [] if text is None else text.split("\n")
 
 
 def _number(digits: str) -> int | float:

@@ -208,10 +208,11 @@ def test_posted_stamps_replace_those_of_their_providers(one: Community) -> None:
         replaced=["Google", "Github"], posted=json.dumps(entries), source_app=2, source_scorer_id=1, counting=[-2]
     )
     written = write_scoring("default", write, Seen(f"{{{kept_.pk}}}", kept_.updated_at, None))
-    google = CeramicCache.objects.get(pk=written.ids[0])
+    google, github = (CeramicCache.objects.get(pk=id_) for id_ in written.ids)
     assert (google.provider, google.stamp, google.proof_value) == ("Google", {"of": "Google"}, "google")
     assert (google.issuance_date, google.expiration_date) == (None, FAR)
     assert (google.source_app, google.source_scorer_id, google.compose_db_save_status) == (2, 1, "pending")
+    assert (github.provider, github.stamp) == ("Github", {"of": "Github"})
     old.refresh_from_db()
     assert old.deleted_at == old.updated_at == google.created_at == google.updated_at == NOW
     assert [row["provider"] for row in tables.rows("registry_stamp")] == ["Github"]
