@@ -3,7 +3,8 @@
     python -m bench.versions REV [--operations cache_add_stamps:first,v2_score:steady] [--rounds 15]
 
 The same requests go to both, twenty to one and the same twenty to the other, in turn. What disturbs the machine
-disturbs both alike, so this tells what two runs of the bench cannot: a version beside itself says 0.98 to 1.02.
+disturbs both alike, where two runs of the bench tell nothing below a tenth. Where in memory a server lies remains: a
+version beside itself says 0.96 to 1.05, so several runs are needed for less than that.
 """
 
 from __future__ import annotations
