@@ -197,7 +197,7 @@ def migrate() -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
-    from scorer_fast.sql.functions import FUNCTIONS, TRIGGERS
+    from scorer_fast.db.functions import FUNCTIONS, TRIGGERS
 
     with connection.cursor() as cursor:
         for each in (*TRIGGERS, *FUNCTIONS):
@@ -394,7 +394,7 @@ def score(part: int) -> None:
     import django
 
     django.setup()
-    from scorer_fast.operations.score import internal_score
+    from scorer_fast.scoring.score import internal_score
 
     for scorer, owner in to_score(part):
         if orjson.loads(orjson.dumps(internal_score(scorer, owner)))["error"] is not None:

@@ -23,7 +23,7 @@ class DidkitTime:
             times.clear()  # the first one has loaded it
 
     def turn(self) -> None:
-        from scorer_fast.operations.verifier import verify
+        from scorer_fast.scoring.verifier import verify
 
         for _ in range(TURN):
             for size, times in self._took.items():

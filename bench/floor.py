@@ -22,7 +22,7 @@ def forget_weights(request: HttpRequest) -> dict[str, bool]:
     """Makes the next request for weights the first one of its process."""
     from django.core.cache import cache
 
-    from scorer_fast.operations import weights
+    from scorer_fast.lookups import weights
 
     weights.forget()
     cache.clear()

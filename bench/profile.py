@@ -71,11 +71,12 @@ def steps() -> dict[str, Spent]:
 
     from bench.addresses import API_KEY, SCORER, address
     from bench.wsgi import application  # sets Django up
-    from scorer_fast.operations import plan, scoring
-    from scorer_fast.operations.score import v2_score
-    from scorer_fast.sql.api_keys import get_api_key
-    from scorer_fast.sql.communities import CommunityKey
-    from scorer_fast.sql.scoring import NOTHING_POSTED
+    from scorer_fast.lookups.api_key_queries import get_api_key
+    from scorer_fast.scoring import plan
+    from scorer_fast.scoring import service as scoring
+    from scorer_fast.scoring.communities import CommunityKey
+    from scorer_fast.scoring.read import NOTHING_POSTED
+    from scorer_fast.scoring.score import v2_score
 
     turn = iter(range(10**9))
 

@@ -86,8 +86,8 @@ def measure(addresses: int) -> None:
     from django.db import connection
 
     from api.scorer_weighted.models import BinaryWeightedScorer
-    from scorer_fast.operations import rescore
-    from scorer_fast.operations.score import internal_score
+    from scorer_fast.scoring import rescore
+    from scorer_fast.scoring.score import internal_score
 
     owners = fill(addresses)
 

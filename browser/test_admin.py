@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
-from scorer_fast.sql import experiment as sql
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME, PASSWORD = "operator", "correct horse battery staple"

@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 def _create_missing_functions(using: str, **_: Any) -> None:
     """A test database made without migrations has this app's tables but not its functions."""
-    from .sql.functions import create_missing
+    from .db.functions import create_missing
 
     if connections[using].vendor == "postgresql":
         create_missing(using)
@@ -20,7 +20,7 @@ def _forget_what_was_flushed(**_: Any) -> None:
     keep a test database from being dropped.
     """
     from .cutover import pool
-    from .operations import weights
+    from .lookups import weights
 
     weights.forget()
     pool.reset()
@@ -36,7 +36,7 @@ class ScorerFastConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  registers the system checks
-        from .operations import weights
+        from .lookups import weights
 
         weights.forget_on_setting_change()
         post_migrate.connect(_create_missing_functions, sender=self)

@@ -14,9 +14,9 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
-from . import diagnosis
-from .conf import conf
-from .diagnosis import Finding
+from . import doctor as diagnosis
+from .doctor import Finding
+from .settings import conf
 
 
 @register("scorer_fast")

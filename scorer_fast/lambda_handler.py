@@ -16,8 +16,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-from .conf import conf
 from .cutover import figures, flags
+from .settings import conf
 
 Event = dict[str, Any]
 

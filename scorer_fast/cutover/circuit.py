@@ -13,7 +13,7 @@ import time
 from collections import deque
 from enum import Enum
 
-from ..conf import conf
+from ..settings import conf
 
 logger = logging.getLogger(__name__)
 

@@ -25,11 +25,11 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
 from .. import telemetry
-from ..conf import conf
 from ..errors import Problem, Refused, VerifierDown
 from ..http import call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..http.problems import problem_response
+from ..settings import conf
 from . import circuit, experiment, figures, flags, pool
 from .flags import Route
 

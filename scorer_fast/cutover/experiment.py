@@ -36,13 +36,13 @@ from django.db import close_old_connections, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 
-from ..conf import conf
+from ..db.connection import is_unavailable
 from ..http import call
 from ..http.catalogue import Operation
 from ..models.experiment import Category
-from ..sql import experiment as sql
-from ..sql.connection import is_unavailable
+from ..settings import conf
 from . import deliberate, figures, split
+from . import experiment_queries as sql
 from .compare import Answer, Comparison, Context, Difference, Kind, Rows, compare
 from .deliberate import Case, RecordedRequest
 from .redact import Redactor

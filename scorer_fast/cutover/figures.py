@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from django.db import connections, transaction
 
-from ..conf import conf
-from ..sql import experiment as sql
+from ..settings import conf
+from . import experiment_queries as sql
 
 logger = logging.getLogger(__name__)
 

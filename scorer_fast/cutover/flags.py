@@ -27,11 +27,11 @@ from django.core.signals import setting_changed
 from django.db import connections, transaction
 from django.http import HttpRequest
 
-from ..conf import conf
 from ..http import call
 from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
-from ..sql import flags as sql
+from ..settings import conf
+from . import flag_queries as sql
 from . import split
 
 logger = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from ..conf import conf
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
-from ..sql import experiment as sql
-from ..sql import flags as flag_sql
+from ..settings import conf
+from . import experiment_queries as sql
 from . import figures, flags
+from . import flag_queries as flag_sql
 from .figures import EMPTY, Histogram
 
 logger = logging.getLogger(__name__)

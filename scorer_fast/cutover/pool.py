@@ -23,7 +23,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..conf import conf
+from ..settings import conf
 
 T = TypeVar("T")
 

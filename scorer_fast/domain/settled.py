@@ -1,7 +1,7 @@
 """What came of an address's stamps where nothing but its score was left to write: it need not be worked out again.
 
 Every readable stamp counts, its nullifiers are the address's own, and the copies are as they should be. That holds
-while none of the rows and none of the rules change (a token tells, see ``sql/functions.py``), and no expiry passes.
+while none of the rows and none of the rules change (a token tells, see ``db/functions.py``), and no expiry passes.
 """
 
 from __future__ import annotations

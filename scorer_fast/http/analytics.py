@@ -10,12 +10,12 @@ import orjson
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
-from ..conf import conf
+from ..db.connection import sqlstate
 from ..errors import Problem, Refused
-from ..operations import context
-from ..operations.signatures import in_transaction
-from ..sql.api_keys import ApiKeyRow, insert_analytics
-from ..sql.connection import sqlstate
+from ..lookups.api_key_queries import ApiKeyRow, insert_analytics
+from ..scoring import context
+from ..scoring.verify import in_transaction
+from ..settings import conf
 from .problems import OUTAGES, PROBLEMS
 
 logger = logging.getLogger("scorer_fast")

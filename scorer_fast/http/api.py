@@ -16,7 +16,7 @@ from ninja.parser import Parser
 
 from .. import __version__, telemetry
 from ..errors import Problem, Refused
-from ..operations import context
+from ..scoring import context
 from . import ceramic_cache, embed, internal, v2
 from .catalogue import find
 from .problems import OUTAGES, problem_response

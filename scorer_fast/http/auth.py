@@ -11,11 +11,11 @@ import jwt
 from django.http import HttpRequest
 from ninja.security import APIKeyHeader, HttpBearer
 
-from ..conf import conf
 from ..domain.addresses import is_address
 from ..errors import Problem, Refused
-from ..operations.api_keys import authenticate
-from ..sql.api_keys import ApiKeyRow
+from ..lookups.api_key_queries import ApiKeyRow
+from ..lookups.api_keys import authenticate
+from ..settings import conf
 from ..telemetry import note, step
 
 

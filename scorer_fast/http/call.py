@@ -18,7 +18,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
-from ..operations import context
+from ..scoring import context
 from . import rate_limit
 
 URLCONF = "scorer_fast.http.routes"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from ..operations import cache, weights
-from ..operations.payloads import Entry
+from ..lookups import weights
+from ..scoring import cache
+from ..scoring.payloads import Entry
 from . import schemas
 from .auth import address_of, token_auth
 from .responses import json_response, stamps_and_score_body, stamps_body

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from ..operations import embed, weights
+from ..lookups import weights
+from ..scoring import embed
 from . import schemas
 from .auth import api_key_auth, internal_auth, key_of
 from .responses import json_response, stamps_and_score_body

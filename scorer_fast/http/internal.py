@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from ..operations import lookups, score
+from ..lookups import service as lookups
+from ..scoring import score
 from . import schemas
 from .auth import internal_auth
 from .responses import ban_body, definition_body, json_response, stake_events_body, stakes_body

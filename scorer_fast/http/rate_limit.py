@@ -10,8 +10,8 @@ from django.core.cache import caches
 from django.http import HttpRequest
 
 from ..errors import Problem, Refused
-from ..operations import context
-from ..sql.api_keys import ApiKeyRow
+from ..lookups.api_key_queries import ApiKeyRow
+from ..scoring import context
 
 logger = logging.getLogger("scorer_fast")
 

@@ -10,8 +10,8 @@ from django.http import HttpResponse
 
 from ..domain.bans import Ban
 from ..domain.score import milliseconds_z
-from ..operations.scoring import Scored
-from ..sql.lookups import StakeEventRow, StakeRow
+from ..lookups.queries import StakeEventRow, StakeRow
+from ..scoring.service import Scored
 
 
 def json_response(body: Any, status: int = 200) -> HttpResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from ..operations import api_keys, score
+from ..lookups import api_keys
+from ..scoring import score
 from . import schemas
 from .analytics import recorded
 from .auth import api_key_auth, key_of

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from scorer_fast.sql.functions import FUNCTIONS
+from scorer_fast.db.functions import FUNCTIONS
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,7 @@
 import django.contrib.postgres.fields
 from django.db import migrations, models
 
-from scorer_fast.sql.functions import TRIGGERS
+from scorer_fast.db.functions import TRIGGERS
 
 
 class Migration(migrations.Migration):

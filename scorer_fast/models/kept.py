@@ -32,7 +32,7 @@ class SettledReading(models.Model):
     """What came of a passport's stamps where nothing but the score was left to write.
 
     Each readable stamp counts, and links and copies are as they should be: ``reading`` (JSON, see
-    ``sql/kept.py``) says which providers count. It holds from ``valid_from`` until ``valid_until`` (the earliest
+    ``scoring/kept.py``) says which providers count. It holds from ``valid_from`` until ``valid_until`` (the earliest
     expiry), in its ``generation``, while the ``token`` over the rules and the versions of all rows is the same.
     ``has_marks``: whether it says what human points are awarded for. All of it may be deleted.
     """

@@ -4,7 +4,7 @@ from django.db import models
 class VerifiedCredential(models.Model):
     """A signature that didkit found good, by the digest of exactly what it was given.
 
-    The digest is made in one place, the scoring read (``sql/scoring.py``): SHA-256 over the
+    The digest is made in one place, the scoring read (``scoring/read.py``): SHA-256 over the
     verifier's name, version and options and the credential's text. Only good results are kept.
     """
 

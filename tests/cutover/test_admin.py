@@ -11,9 +11,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import Settings
 
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover import flags
 from scorer_fast.models import FlagLog, GuardVerdict, KillSwitch, Latch, Mismatch, MismatchSample, OperationFlag
-from scorer_fast.sql import experiment as sql
 
 from .conftest import OWNER
 

@@ -8,9 +8,10 @@ from django.core.checks import CheckMessage, Error, Warning, run_checks
 from django.db import OperationalError, connection, connections
 from pytest_django import Settings
 
-from scorer_fast import checks, diagnosis
-from scorer_fast.conf import GUARD_DEFAULTS, OWN
-from scorer_fast.sql import needs
+from scorer_fast import checks
+from scorer_fast import doctor as diagnosis
+from scorer_fast.db import requirements as needs
+from scorer_fast.settings import GUARD_DEFAULTS, OWN
 
 MIDDLEWARE = diagnosis.MIDDLEWARE
 
@@ -143,7 +144,7 @@ def test_e004_no_signing_key(settings: Settings) -> None:
 
 
 def test_e004_is_raised_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer_fast.conf.Conf.jwt_signing_key", "")
+    monkeypatch.setattr("scorer_fast.settings.Conf.jwt_signing_key", "")
     assert raised() == ["E004"]
 
 

@@ -10,13 +10,13 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from pytest_django import Settings
 
+from scorer_fast.cutover import experiment_queries as experiment
+from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags
 from scorer_fast.cutover.flags import Mode
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.management.commands.scorer_fast import subcommands
 from scorer_fast.models import FlagLog, KillSwitch, OperationFlag
-from scorer_fast.sql import experiment
-from scorer_fast.sql import flags as sql
 
 from .conftest import OWNER
 

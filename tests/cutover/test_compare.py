@@ -13,17 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer_fast.cutover import deliberate
-from scorer_fast.cutover.compare import (
-    ABSENT,
-    IGNORED,
-    NOT_JSON,
-    UNORDERED,
-    Answer,
-    Context,
-    Difference,
-    Kind,
-    compare,
-)
+from scorer_fast.cutover.compare import ABSENT, IGNORED, NOT_JSON, UNORDERED, Answer, Context, Difference, Kind, compare
 from scorer_fast.cutover.deliberate import DELIBERATE, Case, RecordedRequest, sort_out
 from scorer_fast.http.catalogue import BY_ID, find
 from tests.contract import replay

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from scorer_fast.cutover import circuit, figures, flags
 from scorer_fast.cutover.dispatch import HEADER, dispatch
 from scorer_fast.errors import Problem, Refused, VerifierDown
-from scorer_fast.operations import context
+from scorer_fast.scoring import context
 
 from .conftest import OWNER, SCORE
 

@@ -12,11 +12,13 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from scorer_fast import diagnosis, samples
+from scorer_fast import doctor as diagnosis
+from scorer_fast import samples
 from scorer_fast.cutover import flags
-from scorer_fast.diagnosis import ADVISED, FINE, REQUIRED, Finding
+from scorer_fast.db import functions
+from scorer_fast.db import requirements as needs
+from scorer_fast.doctor import ADVISED, FINE, REQUIRED, Finding
 from scorer_fast.models import OperationFlag
-from scorer_fast.sql import functions, needs
 from tests.guards.statements import constants
 
 pytestmark = pytest.mark.django_db

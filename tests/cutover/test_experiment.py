@@ -22,10 +22,10 @@ from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, Passport, Score
 from scorer_fast.cutover import deliberate, experiment, figures, flags, redact
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import Mismatch, MismatchSample
-from scorer_fast.sql import experiment as sql
 from tests.host import world
 
 pytestmark = pytest.mark.django_db

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover import figures, guard
 from scorer_fast.cutover.figures import EMPTY, Histogram, bucket, merge, upper_bound
 from scorer_fast.models import HistogramBucket, ShadowCount
-from scorer_fast.sql import experiment as sql
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 DURATIONS = st.floats(min_value=0, max_value=2000, allow_nan=False)

@@ -12,12 +12,12 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.test import RequestFactory
 from pytest_django import Settings
 
+from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags, split
 from scorer_fast.cutover.flags import Flag, Mode, Route, Snapshot
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
-from scorer_fast.sql import flags as sql
 
 from .conftest import OWNER, SCORE
 

@@ -12,12 +12,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from pytest_django import Settings
 
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover import figures, flags, guard
 from scorer_fast.cutover.guard import Verdict
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import GuardVerdict, HistogramBucket, Latch, Mismatch, ShadowCount
 from scorer_fast.models.flags import Mode
-from scorer_fast.sql import experiment as sql
 
 pytestmark = pytest.mark.django_db
 

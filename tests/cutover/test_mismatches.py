@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from scorer_fast.cutover import curl
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover.compare import IGNORED
 from scorer_fast.cutover.deliberate import DELIBERATE
 from scorer_fast.models import Mismatch, MismatchSample
-from scorer_fast.sql import experiment as sql
 
 pytestmark = pytest.mark.django_db
 SEEN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

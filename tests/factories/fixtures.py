@@ -4,7 +4,7 @@ import pytest
 from pytest_django import Settings
 
 from api.account.models import Community
-from scorer_fast.operations import weights
+from scorer_fast.lookups import weights
 from tests.factories import rows
 from tests.host import world
 

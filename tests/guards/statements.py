@@ -10,20 +10,34 @@ from functools import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from scorer_fast import sql
+import scorer_fast
 
 OPENING = re.compile(r"\s*-- (?P<meaning>.+)")
 
 
+PLACES = ("db", "scoring", "lookups")  # and whatever is called ``*_queries``
+
+
+@cache
+def modules() -> dict[str, str]:
+    """The modules in which SQL stands, by their last name."""
+    found = {}
+    for module in pkgutil.walk_packages(scorer_fast.__path__, "scorer_fast."):
+        place, _, name = module.name.removeprefix("scorer_fast.").rpartition(".")
+        if not module.ispkg and (place in PLACES or name.endswith("_queries")):
+            found[name] = module.name
+    return found
+
+
 @cache
 def constants() -> dict[str, str]:
-    """Every SQL constant of ``scorer_fast.sql`` as ``module.NAME``."""
+    """Every SQL constant of this app as ``module.NAME``."""
     found: dict[str, str] = {}
-    for module in pkgutil.iter_modules(sql.__path__):
-        imported = importlib.import_module(f"{sql.__name__}.{module.name}")
-        for name, value in vars(imported).items():
-            if name.isupper() and isinstance(value, str) and value.lstrip().startswith("--"):
-                found[f"{module.name}.{name}"] = value
+    for name, module in modules().items():
+        imported = importlib.import_module(module)
+        for constant, value in vars(imported).items():
+            if constant.isupper() and isinstance(value, str) and value.lstrip().startswith("--"):
+                found[f"{name}.{constant}"] = value
     return found
 
 

@@ -63,7 +63,7 @@ def test_router_use_case_and_url_bear_its_name(operation: Operation) -> None:
     routers = [module for module in (v2, embed, ceramic_cache, internal) if hasattr(module, operation.id)]
     assert len(routers) == 1
     # embed_validate_api_key is nothing but its authentication.
-    assert operation.id in functions("operations") | {"embed_validate_api_key"}
+    assert operation.id in functions("scoring") | functions("lookups") | {"embed_validate_api_key"}
     places = dict.fromkeys(("scorer_id", "address", "list", "provider_id", "round_id"), "1")
     kwargs = {name: value for name, value in places.items() if "{" + name + "}" in operation.path}
     assert reverse(f"{api.urls_namespace}:{operation.id}", kwargs=kwargs) == operation.path.format(**places)

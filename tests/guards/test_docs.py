@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scorer_fast.conf import GUARD_DEFAULTS, OWN
 from scorer_fast.management import scorer_fast_commands
 from scorer_fast.models.flags import Mode
+from scorer_fast.settings import GUARD_DEFAULTS, OWN
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMMANDS = sorted(

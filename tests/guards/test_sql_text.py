@@ -1,17 +1,16 @@
 """SQL is static text that opens with what it answers, and every statement fits the migrated database."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
 
-from scorer_fast import sql
-from scorer_fast.sql.functions import TRIGGERS
-from tests.guards.statements import constants
+from scorer_fast.db.functions import TRIGGERS
+from tests.guards.statements import constants, modules
 
-DIRECTORY = Path(sql.__file__).parent
 NAMES = sorted(constants())
 PARAMETER = re.compile(r"%\((\w+)\)s")
 KEYWORDS = (
@@ -55,7 +54,8 @@ def test_keywords_are_upper_case_and_columns_are_named(name: str) -> None:
 def test_no_statement_is_put_together() -> None:
     """No f-string, no ``+``, no ``%`` and no ``format`` where a statement is written or sent."""
     found = []
-    for path in sorted(DIRECTORY.glob("*.py")):
+    for name in modules().values():
+        path = Path(str(importlib.import_module(name).__file__))
         for node in ast.walk(ast.parse(path.read_text())):
             where = f"{path.name}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:

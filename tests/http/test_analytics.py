@@ -166,7 +166,7 @@ def test_an_outage_is_stored_as_it_is_answered(monkeypatch: pytest.MonkeyPatch) 
     def down(*args: Any, **kwargs: Any) -> None:
         raise VerifierDown
 
-    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    monkeypatch.setattr("scorer_fast.scoring.verify.verifier.verify", down)
     rows.stamps(OWNER, "Google")
     assert ask().send().status_code == 503
     (row,) = stored()

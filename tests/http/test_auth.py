@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
 from scorer_fast.http import auth
-from scorer_fast.operations import api_keys
+from scorer_fast.lookups import api_keys
 from tests.factories import rows
 from tests.factories.requests import INTERNAL, Request, bearer, good
 from tests.factories.rows import OWNER

@@ -23,7 +23,8 @@ from api.demo_issuer import Claim
 from scorer_fast import telemetry
 from scorer_fast.errors import VerifierDown
 from scorer_fast.http.catalogue import OPERATIONS
-from scorer_fast.operations import scoring, write
+from scorer_fast.scoring import service as scoring
+from scorer_fast.scoring import write
 from tests.factories import rows
 from tests.factories.requests import GOOD_STATUS, Request, good, subject
 from tests.factories.rows import OWNER
@@ -251,7 +252,7 @@ def test_an_exception_is_an_error_of_step_and_request(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("with a secret in it")
 
-    monkeypatch.setattr("scorer_fast.operations.scoring.write", broken)
+    monkeypatch.setattr("scorer_fast.scoring.service.write", broken)
     with pytest.raises(ZeroDivisionError):
         good("internal_score").send()
     found = spans()
@@ -268,7 +269,7 @@ def test_an_outage_is_in_the_line_as_it_is_answered(
     def down(*args: Any, **kwargs: Any) -> None:
         raise VerifierDown
 
-    monkeypatch.setattr("scorer_fast.operations.signatures.verifier.verify", down)
+    monkeypatch.setattr("scorer_fast.scoring.verify.verifier.verify", down)
     rows.stamps(OWNER, "Google")
     response = good("internal_score").send()
     assert (response.status_code, response["Retry-After"]) == (503, "1")
@@ -338,7 +339,7 @@ def test_no_secret_in_any_record_span_or_counter(
         headers = {name: value + "-wrong-secret-value" for name, value in request.headers.items()}
         request = request.with_(headers=headers)
     if fault == "broken":
-        for place in ("scorer_fast.sql.connection.connections", "scorer_fast.http.analytics.insert_analytics"):
+        for place in ("scorer_fast.db.connection.connections", "scorer_fast.http.analytics.insert_analytics"):
             monkeypatch.setattr(place, None)
     path = request.path + ("&" if "?" in request.path else "?") + "password=query-secret-value"
     request = request.with_(path=path).header("Cookie", "s=session-cookie-value")

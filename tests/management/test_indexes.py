@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from scorer_fast.sql import needs
+from scorer_fast.db import requirements as needs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WANTED = needs.Index("registry_stamp", ("passport_id",))

@@ -19,8 +19,8 @@ from api.registry.models import Event, Score
 from api.scorer_weighted.models import BinaryWeightedScorer
 from scorer_fast.errors import Problem
 from scorer_fast.models import RescoreRun
-from scorer_fast.operations.scoring import score_address
-from scorer_fast.sql.communities import CommunityKey
+from scorer_fast.scoring.communities import CommunityKey
+from scorer_fast.scoring.service import score_address
 from tests.factories.database import database_url
 from tests.host import world
 

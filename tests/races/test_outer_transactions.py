@@ -9,7 +9,8 @@ from django.test import TestCase
 
 from api.account.models import Community
 from api.demo_issuer import Claim
-from scorer_fast.operations import scoring, write
+from scorer_fast.scoring import service as scoring
+from scorer_fast.scoring import write
 from tests.factories import rows, tables
 from tests.factories.requests import INTERNAL, Request, entry, good
 from tests.factories.rows import OWNER, RIVAL

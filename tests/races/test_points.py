@@ -7,8 +7,8 @@ from pytest_django import Settings
 
 from api.account.models import Community
 from api.demo_issuer import Claim
-from scorer_fast.operations import write
-from scorer_fast.sql import points as points_sql
+from scorer_fast.scoring import points as points_sql
+from scorer_fast.scoring import write
 from tests.factories import rows, tables
 from tests.factories.requests import INTERNAL, Request, entry
 from tests.factories.rows import OWNER

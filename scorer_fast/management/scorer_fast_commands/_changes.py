@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from django.core.management.base import CommandError
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from scorer_fast.conf import conf
 from scorer_fast.cutover import flags
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS
+from scorer_fast.settings import conf
 
 
 def add_who_and_why(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scorer_fast import diagnosis
+from scorer_fast import doctor as diagnosis
 
 HELP = "Look at schema, indexes, settings, driver, cache and didkit: what is missing, and the remedy."
 

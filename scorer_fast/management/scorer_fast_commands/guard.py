@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from scorer_fast.conf import conf
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover import guard
-from scorer_fast.sql import experiment as sql
+from scorer_fast.settings import conf
 
 from ._changes import remedies
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from scorer_fast.conf import conf
-from scorer_fast.sql import needs
+from scorer_fast.db import requirements as needs
+from scorer_fast.settings import conf
 
 HELP = "Print the statements that make the missing indexes without locking anybody out; --apply runs them."
 

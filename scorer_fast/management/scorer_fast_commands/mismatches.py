@@ -10,11 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scorer_fast.conf import conf
 from scorer_fast.cutover import compare, curl, deliberate
+from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models.experiment import Category, Mismatch
-from scorer_fast.sql import experiment as sql
+from scorer_fast.settings import conf
 
 from ._changes import remedies
 

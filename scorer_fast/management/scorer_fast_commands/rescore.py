@@ -10,11 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from scorer_fast.conf import conf
-from scorer_fast.operations import rescore
-from scorer_fast.operations.rescore import CannotRescore, Step
-from scorer_fast.sql import rescore_runs as runs
-from scorer_fast.sql.rescore_runs import RunRow
+from scorer_fast.scoring import rescore
+from scorer_fast.scoring import rescore_runs as runs
+from scorer_fast.scoring.rescore import CannotRescore, Step
+from scorer_fast.scoring.rescore_runs import RunRow
+from scorer_fast.settings import conf
 
 from ._changes import remedies
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from scorer_fast.conf import conf
+from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags
 from scorer_fast.models.flags import Mode
-from scorer_fast.sql import flags as sql
+from scorer_fast.settings import conf
 
 from ._changes import add_who_and_why, members, remedies, who
 

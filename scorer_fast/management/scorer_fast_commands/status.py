@@ -8,13 +8,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from scorer_fast.conf import conf
+from scorer_fast.cutover import experiment_queries as experiment
+from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags
 from scorer_fast.cutover.guard import Verdict
 from scorer_fast.http.catalogue import OPERATIONS
 from scorer_fast.models.flags import Mode
-from scorer_fast.sql import experiment
-from scorer_fast.sql import flags as sql
+from scorer_fast.settings import conf
 
 from ._changes import remedies
 

@@ -1,0 +1,499 @@
+"""What a project needs so that the fast path can run in it: found out in one place, with the remedy of each.
+
+The numbered system checks (``checks.py``) and ``manage.py scorer_fast doctor`` both read from here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.urls import URLResolver, get_resolver
+
+from . import samples
+from .db import functions
+from .db import requirements as needs
+from .http.catalogue import BY_ID
+from .models.flags import Mode
+from .settings import GUARD_DEFAULTS, MAY_BE_NONE, OPT_HEADER_CHOICES, OWN, conf
+
+MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
+REQUIRED, ADVISED, FINE = "required", "advised", "fine"
+PER_PROCESS = ("LocMemCache", "DummyCache")
+DIDKIT_SECONDS = 60  # for a new process to import didkit and check two signatures
+
+
+class Finding(NamedTuple):
+    """One thing looked at: ``required`` (it is missing), ``advised`` or ``fine``; ``number``: the check's."""
+
+    level: str
+    about: str
+    what: str
+    remedy: str = ""
+    number: str = ""
+
+
+def required(number: str, about: str, what: str, remedy: str) -> Finding:
+    """Something without which the fast path cannot work."""
+    return Finding(REQUIRED, about, what, remedy, number)
+
+
+def advised(number: str, about: str, what: str, remedy: str) -> Finding:
+    """Something that works, and hardly as meant."""
+    return Finding(ADVISED, about, what, remedy, number)
+
+
+def fine(about: str, what: str) -> Finding:
+    """Something that is as it should be."""
+    return Finding(FINE, about, what)
+
+
+# ---- settings
+
+
+def look_at_own_settings() -> Iterator[Finding]:
+    """``SCORER_FAST``: its keys and the types of its values."""
+    given = getattr(settings, "SCORER_FAST", None)
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        yield required("E001", "SCORER_FAST", f"it is {_kind(given)}", "Make SCORER_FAST a dict.")
+        return
+    yield from _look_at_keys("SCORER_FAST", given, OWN)
+    yield from _look_at_choices(given)
+    guard = given.get("GUARD")
+    if isinstance(guard, dict):
+        own = {key: value for key, value in guard.items() if key != "OPERATIONS"}
+        yield from _look_at_keys('SCORER_FAST["GUARD"]', own, GUARD_DEFAULTS)
+        operations = guard.get("OPERATIONS", {})
+        for name, limits in operations.items() if isinstance(operations, dict) else ():
+            if name not in BY_ID:
+                yield _unknown('SCORER_FAST["GUARD"]["OPERATIONS"]', name, BY_ID)
+            elif isinstance(limits, dict):
+                yield from _look_at_keys(f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS)
+
+
+def _look_at_choices(given: dict[str, Any]) -> Iterator[Finding]:
+    """Names that are taken for nothing where they are misspelt."""
+    modes = given.get("MODES")
+    targets = [*BY_ID, *dict.fromkeys(operation.group for operation in BY_ID.values())]
+    for name, mode in modes.items() if isinstance(modes, dict) else ():
+        if name not in ("*", *targets):
+            yield _unknown('SCORER_FAST["MODES"]', name, targets)
+        if mode not in Mode.values:
+            yield _no_choice(f'SCORER_FAST["MODES"]["{name}"]', mode, Mode.values)
+    kill = given.get("KILL", [])
+    for name in kill if isinstance(kill, list | tuple | set | frozenset) else ():
+        if name not in ("all", *targets):
+            yield _unknown('SCORER_FAST["KILL"]', name, targets)
+    allowed = given.get("OPT_HEADER_ALLOWED", OPT_HEADER_CHOICES[0])
+    if isinstance(allowed, str) and allowed not in OPT_HEADER_CHOICES:
+        yield _no_choice('SCORER_FAST["OPT_HEADER_ALLOWED"]', allowed, OPT_HEADER_CHOICES)
+
+
+def _no_choice(where: str, value: object, choices: Iterable[str]) -> Finding:
+    return required("E003", where, f"it is {value!r}", f"Give one of {', '.join(map(repr, choices))}.")
+
+
+def _look_at_keys(where: str, given: dict[str, Any], known: dict[str, Any]) -> Iterator[Finding]:
+    for key, value in given.items():
+        if key not in known:
+            yield _unknown(where, key, known)
+            continue
+        default = known[key]
+        if (value is None and key in MAY_BE_NONE) or (key == "KILL" and _fits(value, [])):
+            continue
+        if not _fits(value, 0.0 if default is None else default):
+            or_none = " or None" if key in MAY_BE_NONE else ""
+            yield required(
+                "E003",
+                f'{where}["{key}"]',
+                f"it is {_kind(value)}",
+                f"Give {_wanted(default)}{or_none}; the default is {default!r}.",
+            )
+
+
+def _unknown(where: str, key: object, known: Iterable[str]) -> Finding:
+    import difflib
+
+    close = difflib.get_close_matches(str(key), list(known), 1, 0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return required(
+        "E002",
+        where,
+        f"the key {key!r} is unknown",
+        f"{hint}docs/operations.md lists the keys; remove this one.",
+    )
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, list | tuple | set | frozenset):
+        return isinstance(value, list | tuple | set | frozenset | str)
+    return isinstance(value, type(default))
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def _wanted(default: Any) -> str:
+    if isinstance(default, bool):
+        return "True or False"
+    if default is None or isinstance(default, int | float):
+        return "a number"
+    return f"a {type(default).__name__}"
+
+
+def look_at_host_settings() -> Iterator[Finding]:
+    """The host's settings that the endpoints read."""
+    if not conf.jwt_signing_key:
+        yield required(
+            "E004",
+            "SECRET_KEY",
+            "there is no key to check access tokens with",
+            'Set NINJA_JWT["SIGNING_KEY"] or SECRET_KEY to what signs the access tokens.',
+        )
+    if not conf.internal_token and conf.check_internal_token:
+        yield advised(
+            "W003",
+            "CGRANTS_API_TOKEN",
+            "it is empty: every internal request is refused with 401",
+            "Set CGRANTS_API_TOKEN to what internal callers send as Authorization.",
+        )
+    if not conf.trusted_issuers:
+        yield advised(
+            "W004",
+            "TRUSTED_IAM_ISSUERS",
+            "no issuer is trusted: every score is 0",
+            "Set TRUSTED_IAM_ISSUERS to the DIDs whose stamps count.",
+        )
+    if conf.cache_scorer_id is None:
+        yield advised(
+            "W005",
+            "CERAMIC_CACHE_SCORER_ID",
+            "it is no number: the ceramic-cache operations have no community",
+            "Set CERAMIC_CACHE_SCORER_ID to the id of the community they score for.",
+        )
+
+
+def look_at_exposure() -> Iterator[Finding]:
+    """Settings that are safe in some places only."""
+    if not conf.check_internal_token:
+        yield advised(
+            "W006",
+            'SCORER_FAST["CHECK_INTERNAL_TOKEN"]',
+            "internal operations answer whoever can reach them",
+            "Leave it True unless a private load balancer is the only way to these paths.",
+        )
+
+
+def look_at_middleware() -> Iterator[Finding]:
+    """Whether requests reach this app, and what runs around it."""
+    names = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in names:
+        if _urls_are_included():
+            yield fine("MIDDLEWARE", "the URLs of scorer_fast are included; no flag chooses")
+            return
+        yield advised(
+            "W001",
+            "MIDDLEWARE",
+            "scorer_fast is installed, and no request reaches it: flags have no effect",
+            f'Add "{MIDDLEWARE}" to MIDDLEWARE, as the last line.',
+        )
+        return
+    after = names[names.index(MIDDLEWARE) + 1 :]
+    if names.count(MIDDLEWARE) > 1:
+        yield advised("W002", "MIDDLEWARE", "the line is there twice", "Keep the last one.")
+    elif after:
+        yield advised(
+            "W002",
+            "MIDDLEWARE",
+            f"what comes after it is not done for the fast path: {', '.join(after)}",
+            "Make it the last line, unless skipping the others is meant.",
+        )
+    else:
+        yield fine("MIDDLEWARE", "it is the last line")
+
+
+def _urls_are_included() -> bool:
+    def included(resolver: URLResolver) -> bool:
+        return any(
+            getattr(pattern.urlconf_name, "__name__", pattern.urlconf_name) == "scorer_fast.urls" or included(pattern)
+            for pattern in resolver.url_patterns
+            if isinstance(pattern, URLResolver)
+        )
+
+    return included(get_resolver())
+
+
+# ---- what is installed
+
+
+def look_at_databases() -> Iterator[Finding]:
+    """The aliases, their engine and its driver; nothing is connected."""
+    for setting, alias in (
+        ('SCORER_FAST["DATABASE"]', conf.database),
+        ("REGISTRY_API_READ_DB", conf.read_database),
+    ):
+        if alias not in settings.DATABASES:
+            yield required(
+                "E005",
+                setting,
+                f"DATABASES has no {alias!r}",
+                f"Name one of these: {', '.join(settings.DATABASES)}.",
+            )
+        elif connections[alias].vendor != "postgresql":
+            yield required(
+                "E006",
+                f"DATABASES[{alias!r}]",
+                f"its engine is {connections[alias].vendor}; the statements are PostgreSQL's",
+                "Use django.db.backends.postgresql, or a back end built on it.",
+            )
+    if not driver():
+        yield required("E007", "driver", "neither psycopg nor psycopg2 is installed", "pip install 'psycopg[binary]'")
+
+
+def driver() -> str:
+    """Name and version of the database driver Django takes; empty without one."""
+    for module, names in (("psycopg", ("psycopg",)), ("psycopg2", ("psycopg2", "psycopg2-binary"))):
+        if importlib.util.find_spec(module) is not None:
+            return next((f"{module} {version}" for name in names if (version := _version(name))), module)
+    return ""
+
+
+def look_at_packages() -> Iterator[Finding]:
+    """Packages that are imported late."""
+    if importlib.util.find_spec("didkit") is None:
+        yield required(
+            "E008",
+            "didkit",
+            "it is not installed: no signature can be checked",
+            "pip install didkit (it has builds for Python up to 3.12)",
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def look_at_versions() -> Iterator[Finding]:
+    """What runs here."""
+    packages = ("scorer_fast", "django-ninja", "didkit", "orjson", "django-ratelimit", "PyJWT")
+    shown = [f"{name} {_version(name) or 'from source'}" for name in packages]
+    yield fine("versions", f"Python {platform.python_version()}, Django {django.__version__}, {driver()}")
+    yield fine("versions", ", ".join(shown))
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        yield advised("", "versions", "tested with Python 3.11 and 3.12", "Use one of these.")
+
+
+# ---- the database
+
+
+def look_at_schema(alias: str) -> Iterator[Finding]:
+    """Tables, columns, functions and own migrations; asks the database."""
+    there = needs.list_columns(alias, sorted(needs.COLUMNS))
+    absent = [table for table in needs.COLUMNS if table not in there]
+    if absent:
+        yield required(
+            "W011",
+            f"database {alias}",
+            f"{len(absent)} tables are missing: {', '.join(absent)}",
+            "Run the host's migrations on this database, or see whether search_path hides them.",
+        )
+    incomplete = False
+    for table in there:
+        if missing := sorted(set(needs.COLUMNS[table]) - there[table]):
+            incomplete = True
+            yield required(
+                "W012",
+                f"database {alias}",
+                f"{table} has no {', '.join(missing)}",
+                "Run the host's migrations; its schema is older or newer than this version knows.",
+            )
+    if not absent and not incomplete:
+        yield fine(f"database {alias}", f"all {len(there)} tables have the columns that are needed")
+
+
+def look_at_own_tables(alias: str) -> Iterator[Finding]:
+    """This app's migrations, database functions and triggers."""
+    executor = MigrationExecutor(connections[alias])
+    wanted = {key for key in executor.loader.graph.nodes if key[0] == "scorer_fast"}
+    missing = sorted(name for _, name in wanted - set(executor.loader.applied_migrations))
+    if missing:
+        yield required(
+            "W013",
+            f"database {alias}",
+            f"migrations of scorer_fast are not applied: {', '.join(missing)}",
+            f"manage.py migrate scorer_fast --database {alias}",
+        )
+        return
+    what = [
+        f"the function {each.signature.partition('(')[0]}"
+        for each in functions.FUNCTIONS
+        if not functions.has_function(alias, each)
+    ]
+    what += [f"the trigger {each.name}" for each in functions.TRIGGERS if not functions.has_trigger(alias, each)]
+    for each in what:
+        yield required(
+            "W013",
+            f"database {alias}",
+            f"{each} is missing",
+            f"manage.py migrate scorer_fast --database {alias} (it makes what is missing, and changes nothing else)",
+        )
+    if not what:
+        yield fine(f"database {alias}", "the migrations of scorer_fast are applied")
+
+
+def look_at_indexes(alias: str) -> Iterator[Finding]:
+    """The indexes the statements rely on."""
+    missing = needs.missing_indexes(alias)
+    for index in missing:
+        yield advised(
+            "W014",
+            f"database {alias}",
+            f"{index.table} has no {'unique ' if index.unique else ''}index on ({', '.join(index.columns)})",
+            index.remedy,
+        )
+    if not missing:
+        yield fine(f"database {alias}", f"all {len(needs.INDEXES)} indexes are there")
+
+
+# ---- what runs beside
+
+
+def look_at_cache() -> Iterator[Finding]:
+    """The cache that counts rate limits."""
+    name = getattr(settings, "RATELIMIT_USE_CACHE", "default")
+    try:
+        cache = caches[name]
+        cache.set("scorer_fast.doctor", 1, 5)
+        answered = cache.get("scorer_fast.doctor") == 1
+        cache.delete("scorer_fast.doctor")
+    except Exception as error:
+        yield advised(
+            "", f"cache {name}", f"it cannot be reached ({type(error).__name__}): no rate limit holds",
+            "Start it, or correct CACHES.",
+        )  # fmt: skip
+        return
+    backend = type(cache).__name__
+    if backend in PER_PROCESS or not answered:
+        yield advised(
+            "",
+            f"cache {name}",
+            f"{backend} is not shared: each process has a rate limit of its own",
+            "Use the cache that the host's other processes use (Redis, Memcached).",
+        )
+    else:
+        yield fine(f"cache {name}", f"{backend} answers")
+
+
+_CHECK_SIGNATURES = """
+import asyncio, json, os, sys
+import didkit
+async def check(text):
+    return json.loads(await didkit.verify_credential(text, '{"proofPurpose":"assertionMethod"}'))["errors"]
+async def check_all(texts):
+    return [await check(text) for text in texts]
+sys.stdout.write(json.dumps([didkit.get_version(), asyncio.run(check_all(json.load(sys.stdin)))]))
+sys.stdout.flush()
+os._exit(0)  # didkit's threads outlive the interpreter
+"""
+
+
+def look_at_didkit() -> Iterator[Finding]:
+    """Whether didkit tells a good signature from a bad one, in a process of its own: it may bring it down."""
+    bad = samples.EIP712.replace("Google", "Github")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _CHECK_SIGNATURES],
+            input=json.dumps([samples.EIP712, samples.ED25519, bad]),
+            capture_output=True,
+            text=True,
+            timeout=DIDKIT_SECONDS,
+            check=True,
+        )
+        version, errors = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        yield required(
+            "E008",
+            "didkit",
+            f"it cannot check a signature here ({type(error).__name__})",
+            "Reinstall didkit for this Python and machine.",
+        )
+        return
+    if errors[0] or errors[1] or not errors[2]:
+        yield required(
+            "E008",
+            "didkit",
+            f"version {version} judges known credentials wrongly",
+            "Install didkit 0.3.2 or 0.3.3.",
+        )
+    else:
+        yield fine("didkit", f"library {version}: both proof formats check out, and a tampered one does not")
+
+
+# ---- all of it
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which one would mend it; asks database, cache and didkit."""
+    findings: list[Finding] = []
+    for look in (
+        look_at_versions,
+        look_at_own_settings,
+        look_at_host_settings,
+        look_at_exposure,
+        look_at_middleware,
+        look_at_databases,
+        look_at_packages,
+    ):
+        findings += look()
+    if not apps.is_installed("scorer_fast"):
+        findings.append(
+            required("", "INSTALLED_APPS", "scorer_fast is not in it", 'Add "scorer_fast" to INSTALLED_APPS.')
+        )
+    for alias in dict.fromkeys((conf.database, conf.read_database)):
+        if alias in settings.DATABASES and connections[alias].vendor == "postgresql":
+            findings += _ask(alias)
+    findings += look_at_cache()
+    if importlib.util.find_spec("didkit") is not None:
+        findings += look_at_didkit()
+    return findings
+
+
+def _ask(alias: str) -> list[Finding]:
+    # A replica has this app's functions because its primary has them; look-ups call one of them there.
+    looks: list[Callable[[str], Iterable[Finding]]] = [look_at_own_tables, look_at_schema, look_at_indexes]
+    try:
+        return [
+            fine(f"database {alias}", f"PostgreSQL {needs.get_server_version(alias)}"),
+            *(each for look in looks for each in look(alias)),
+        ]
+    except Exception as error:
+        return [
+            required(
+                "W010",
+                f"database {alias}",
+                f"it cannot be asked ({type(error).__name__})",
+                "See that the server runs and that DATABASES says how to reach it.",
+            )
+        ]

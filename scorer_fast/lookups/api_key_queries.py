@@ -1,0 +1,71 @@
+"""account_accountapikey and its analytics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ..db.connection import fetch_one, run
+
+
+class ApiKeyRow(NamedTuple):
+    """A key by its prefix; the hashes never leave this app."""
+
+    id: str
+    prefix: str
+    account_id: int
+    hashed_key: str
+    hashed_key_sha256: str | None
+    revoked: bool
+    expiry_date: datetime | None
+    rate_limit: str | None
+    embed_rate_limit: str | None
+    read_scores: bool
+
+
+GET_API_KEY = """
+-- the key of a prefix; account_accountapikey (prefix)
+SELECT k.id, k.prefix, k.account_id, k.hashed_key, k.hashed_key_sha256,
+       k.revoked, k.expiry_date, k.rate_limit, k.embed_rate_limit, k.read_scores
+FROM account_accountapikey AS k
+WHERE k.prefix = %(prefix)s
+"""
+
+
+def get_api_key(alias: str, prefix: str) -> ApiKeyRow | None:
+    """The key whose prefix is ``prefix``, usable or not."""
+    row = fetch_one(alias, GET_API_KEY, {"prefix": prefix}, repeatable=True)
+    return None if row is None else ApiKeyRow(*row)
+
+
+UPDATE_KEY_HASH = """
+-- gives a verified key its SHA-256, once; account_accountapikey pkey
+UPDATE account_accountapikey AS k
+SET hashed_key_sha256 = %(hashed_key_sha256)s
+WHERE k.id = %(id)s
+  AND COALESCE(k.hashed_key_sha256, '') = ''
+"""
+
+
+def update_key_hash(alias: str, key_id: str, hashed_key_sha256: str) -> int:
+    """Fill in the SHA-256 of a key that was good by an older hash."""
+    return run(alias, UPDATE_KEY_HASH, {"id": key_id, "hashed_key_sha256": hashed_key_sha256})
+
+
+INSERT_ANALYTICS = """
+-- one call of an API key
+INSERT INTO account_accountapikeyanalytics (
+    created_at, path, api_key_id, error, headers, path_segments, query_params,
+    response, response_skipped, status_code)
+VALUES (
+    %(created_at)s, %(path)s, %(api_key_id)s, %(error)s, %(headers)s::jsonb, %(path_segments)s::jsonb,
+    %(query_params)s::jsonb, to_jsonb(%(response)s::text), FALSE, %(status_code)s)
+"""
+
+
+def insert_analytics(alias: str, row: dict[str, Any]) -> int:
+    """Store one call; ``response`` is text or None.
+
+    ``headers``, ``path_segments`` and ``query_params`` are JSON text.
+    """
+    return run(alias, INSERT_ANALYTICS, row)

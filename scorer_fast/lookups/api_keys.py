@@ -1,0 +1,138 @@
+"""Whether an API key is good, cheapest check first; a wrong key never costs more than a bounded PBKDF2.
+
+PBKDF2 is run for keys that were not migrated yet. Two bounds hold its cost, both per process: a wrong
+secret already tried is remembered by digest, and per prefix at most ``PBKDF2_FAILURES_PER_MINUTE`` new
+wrong secrets are hashed; beyond that the prefix is refused until the minute is over. A key that was once
+good has its SHA-256 and never comes here again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+from django.contrib.auth.hashers import check_password
+from django.core.signals import setting_changed
+from django.db import DatabaseError, transaction
+from django.utils.crypto import constant_time_compare
+
+from ..db.connection import sqlstate
+from ..errors import Problem, Refused
+from ..scoring import context
+from ..scoring.verify import in_transaction
+from ..settings import conf
+from ..telemetry import step
+from .api_key_queries import ApiKeyRow, get_api_key, update_key_hash
+
+logger = logging.getLogger("scorer_fast")
+
+PREFIX_LENGTH = 8  # characters: account_accountapikey.prefix
+_REMEMBERED_FAILURES = 4096
+
+
+def authenticate(api_key: str) -> ApiKeyRow:
+    """The row of a good key (or of the demo key, for its aliases); Refused for any other."""
+    if api_key and api_key in conf.demo_api_key_aliases:
+        api_key = conf.demo_api_key
+    prefix, dot, _ = api_key.partition(".")
+    if not dot or not 0 < len(prefix) <= PREFIX_LENGTH or "\x00" in prefix:
+        raise Refused(Problem.INVALID_API_KEY)
+    with step("auth"):
+        row = context.read(lambda: _good_row(api_key, prefix))
+    if row is None:
+        raise Refused(Problem.INVALID_API_KEY)
+    return row
+
+
+def _good_row(api_key: str, prefix: str) -> ApiKeyRow | None:
+    row = get_api_key(conf.database, prefix)
+    if row is None or row.revoked or (row.expiry_date is not None and row.expiry_date < context.now()):
+        return None
+    return row if _is_good(api_key, row) else None
+
+
+def require_read_scores(key: ApiKeyRow) -> None:
+    """Refused for a key that may not read scores (a setting restores the host's way)."""
+    if conf.enforce_read_scores and not key.read_scores:
+        raise Refused(Problem.NO_PERMISSION)
+
+
+def sha256_hash(api_key: str) -> str:
+    """How a key is stored for the fast path: ``sha256$`` and the hex SHA-256 of the whole key."""
+    return "sha256$" + hashlib.sha256(api_key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_good(api_key: str, row: ApiKeyRow) -> bool:
+    digest = sha256_hash(api_key)
+    if row.hashed_key_sha256:
+        return constant_time_compare(row.hashed_key_sha256, digest)  # good or not: no falling back
+    if row.hashed_key.startswith("sha256$"):
+        return constant_time_compare(row.hashed_key, digest)
+    if row.hashed_key.startswith("sha512$$"):
+        sha512 = hashlib.sha512(api_key.encode("utf-8", "surrogateescape")).hexdigest()
+        good = constant_time_compare(row.hashed_key, "sha512$$" + sha512)
+    elif row.hashed_key.startswith("pbkdf2_sha256$"):
+        good = _failures.check(api_key, digest, row)
+    else:
+        good = False
+    if good:
+        _migrate(row, digest)
+    return good
+
+
+def _migrate(row: ApiKeyRow, digest: str) -> None:
+    """Fill in the SHA-256; that it fails costs a slow check next time, not the request."""
+    if not context.is_live():
+        return
+    alias = conf.database
+    try:
+        if in_transaction(alias):
+            with transaction.atomic(using=alias):
+                update_key_hash(alias, row.id, digest)
+        else:
+            update_key_hash(alias, row.id, digest)
+    except DatabaseError as error:
+        # Not its text: PostgreSQL repeats the row in it, its hashes with it.
+        known = {"prefix": row.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("an API key's hash could not be migrated", extra=known)
+
+
+class _Failures:
+    """Wrong secrets this process has hashed: which, and how many per prefix and minute."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self, **_: Any) -> None:
+        with self._lock:
+            self._known: OrderedDict[str, None] = OrderedDict()
+            self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def check(self, api_key: str, digest: str, row: ApiKeyRow) -> bool:
+        tried = f"{digest} {row.hashed_key}"
+        minute = int(time.monotonic() // 60)
+        with self._lock:
+            if tried in self._known:
+                return False
+            since, failures = self._counts.get(row.prefix, (minute, 0))
+            if since == minute and failures >= conf.pbkdf2_failures_per_minute:
+                return False
+        if check_password(api_key, row.hashed_key):
+            return True
+        with self._lock:
+            since, failures = self._counts.get(row.prefix, (minute, 0))
+            self._counts[row.prefix] = (minute, failures + 1 if since == minute else 1)
+            self._known[tried] = None
+            for kept in (self._known, self._counts):
+                while len(kept) > _REMEMBERED_FAILURES:
+                    kept.popitem(last=False)
+        return False
+
+
+_failures = _Failures()
+setting_changed.connect(_failures.forget, dispatch_uid="scorer_fast.api_keys")

@@ -1,0 +1,84 @@
+"""``embed_weights`` and ``cache_weights``: a community's weights, at most a minute old."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from django.core.signals import setting_changed
+
+from ..domain.weights import Weights
+from ..errors import Problem, Refused
+from ..scoring import context
+from ..scoring.communities import BIGINT
+from ..scoring.verify import in_transaction
+from ..settings import conf
+from ..telemetry import note, step
+from .queries import get_weights
+
+_ENTRIES = 1000  # communities a process remembers
+
+_lock = threading.Lock()
+_remembered: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
+
+
+def embed_weights(community_id: str | None) -> dict[str, float]:
+    """The weights of the community of that number, else of the configured one; Refused where there is none."""
+    if not community_id:
+        return cache_weights()
+    try:
+        return _weights(int(community_id))
+    except ValueError:
+        raise Refused(Problem.NO_COMMUNITY) from None
+
+
+def cache_weights() -> dict[str, float]:
+    """The weights of the community ``CERAMIC_CACHE_SCORER_ID``."""
+    if conf.cache_scorer_id is None:
+        raise Refused(Problem.NO_COMMUNITY)
+    return _weights(conf.cache_scorer_id)
+
+
+def _weights(community_id: int) -> dict[str, float]:
+    if abs(community_id) > BIGINT:
+        raise Refused(Problem.NO_COMMUNITY)
+    note(scorer_id=community_id)
+    weights = context.read(lambda: _known_or_read((conf.read_database, community_id)))
+    if weights is None:
+        raise Refused(Problem.NO_COMMUNITY)
+    return weights
+
+
+def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
+    # What a caller's transaction sees may be rolled back: it is neither remembered nor answered from memory.
+    is_own = not in_transaction(key[0])
+    known = _remembered.get(key) if is_own else None
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
+    with step("read"):
+        row = get_weights(*key)
+    if row is None:
+        return None  # and not remembered: a community that is created answers at once
+    weights = Weights(row[0]).as_floats()
+    if is_own:
+        with _lock:
+            if len(_remembered) >= _ENTRIES:
+                _remembered.clear()
+            _remembered[key] = (time.monotonic() + conf.weights_cache_seconds, weights)
+    return weights
+
+
+def forget() -> None:
+    """Forget all remembered weights."""
+    with _lock:
+        _remembered.clear()
+
+
+def _on_setting_changed(**_: Any) -> None:
+    forget()
+
+
+def forget_on_setting_change() -> None:
+    """Drop what is remembered whenever a setting changes (Django's ``setting_changed``, sent in tests)."""
+    setting_changed.connect(_on_setting_changed, dispatch_uid="scorer_fast.weights")
