@@ -54,7 +54,7 @@ def test_batches_leave_what_one_by_one_leaves(
     drawn: dict[str, Any], size: int, multi: str, limit: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FF_MULTI_NULLIFIER = multi
-    for module in ("sql.points", "operations.write", "sql.rescore", "operations.rescore"):
+    for module in ("scoring.points", "scoring.write", "scoring.rescore_batch", "scoring.rescore"):
         monkeypatch.setattr(f"scorer_fast.{module}.METAMASK_LIMIT", limit)
     with transaction.atomic():
         make(drawn)
