@@ -5,6 +5,7 @@ The numbered system checks (``checks.py``) and ``manage.py scorer_fast doctor`` 
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import importlib.util
 import json
@@ -21,13 +22,14 @@ from django.core.cache import caches
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import URLResolver, get_resolver
+from pydantic import BaseModel, ValidationError
 
 from . import samples
 from .db import functions
 from .db import requirements as needs
 from .http.catalogue import BY_ID
 from .models.flags import Mode
-from .settings import GUARD_DEFAULTS, MAY_BE_NONE, OPT_HEADER_CHOICES, OWN, conf
+from .settings import Guard, Host, ScorerFast, conf, host_values, keys
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
 REQUIRED, ADVISED, FINE = "required", "advised", "fine"
@@ -64,104 +66,49 @@ def fine(about: str, what: str) -> Finding:
 
 
 def look_at_own_settings() -> Iterator[Finding]:
-    """``SCORER_FAST``: its keys and the types of its values."""
+    """``SCORER_FAST``: its keys and values."""
     given = getattr(settings, "SCORER_FAST", None)
-    if given is None:
-        return
+    given = {} if given is None else given
     if not isinstance(given, dict):
-        yield required("E001", "SCORER_FAST", f"it is {_kind(given)}", "Make SCORER_FAST a dict.")
+        yield required("E001", "SCORER_FAST", f"it is a {type(given).__name__}", "Make SCORER_FAST a dict.")
         return
-    yield from _look_at_keys("SCORER_FAST", given, OWN)
-    yield from _look_at_choices(given)
-    guard = given.get("GUARD")
-    if isinstance(guard, dict):
-        own = {key: value for key, value in guard.items() if key != "OPERATIONS"}
-        yield from _look_at_keys('SCORER_FAST["GUARD"]', own, GUARD_DEFAULTS)
-        operations = guard.get("OPERATIONS", {})
-        for name, limits in operations.items() if isinstance(operations, dict) else ():
-            if name not in BY_ID:
-                yield _unknown('SCORER_FAST["GUARD"]["OPERATIONS"]', name, BY_ID)
-            elif isinstance(limits, dict):
-                yield from _look_at_keys(f'SCORER_FAST["GUARD"]["OPERATIONS"]["{name}"]', limits, GUARD_DEFAULTS)
-
-
-def _look_at_choices(given: dict[str, Any]) -> Iterator[Finding]:
-    """Names that are taken for nothing where they are misspelt."""
-    modes = given.get("MODES")
     targets = [*BY_ID, *dict.fromkeys(operation.group for operation in BY_ID.values())]
-    for name, mode in modes.items() if isinstance(modes, dict) else ():
-        if name not in ("*", *targets):
-            yield _unknown('SCORER_FAST["MODES"]', name, targets)
-        if mode not in Mode.values:
-            yield _no_choice(f'SCORER_FAST["MODES"]["{name}"]', mode, Mode.values)
-    kill = given.get("KILL", [])
-    for name in kill if isinstance(kill, list | tuple | set | frozenset) else ():
-        if name not in ("all", *targets):
-            yield _unknown('SCORER_FAST["KILL"]', name, targets)
-    allowed = given.get("OPT_HEADER_ALLOWED", OPT_HEADER_CHOICES[0])
-    if isinstance(allowed, str) and allowed not in OPT_HEADER_CHOICES:
-        yield _no_choice('SCORER_FAST["OPT_HEADER_ALLOWED"]', allowed, OPT_HEADER_CHOICES)
+    context = {"operations": list(BY_ID), "targets": targets, "modes": Mode.values}
+    yield from _refusals(ScorerFast, given, "SCORER_FAST", context)
 
 
-def _no_choice(where: str, value: object, choices: Iterable[str]) -> Finding:
-    return required("E003", where, f"it is {value!r}", f"Give one of {', '.join(map(repr, choices))}.")
-
-
-def _look_at_keys(where: str, given: dict[str, Any], known: dict[str, Any]) -> Iterator[Finding]:
-    for key, value in given.items():
-        if key not in known:
-            yield _unknown(where, key, known)
-            continue
-        default = known[key]
-        if (value is None and key in MAY_BE_NONE) or (key == "KILL" and _fits(value, [])):
-            continue
-        if not _fits(value, 0.0 if default is None else default):
-            or_none = " or None" if key in MAY_BE_NONE else ""
+def _refusals(model: type[BaseModel], given: dict[str, Any], name: str, context: Any = None) -> Iterator[Finding]:
+    """What the model says of values it refuses; their text is not repeated, for some are secret."""
+    try:
+        model.model_validate(given, context=context)
+    except ValidationError as error:
+        refused = error.errors(include_url=False)
+    else:
+        return
+    for each in refused:
+        path = [str(part) for part in each["loc"]]
+        if each["type"] in ("extra_forbidden", "invalid_key", "unknown"):
+            known = each.get("ctx", {}).get("known") or keys(ScorerFast if len(path) == 1 else Guard)
+            key = each["ctx"]["name"] if "ctx" in each else path.pop()
+            close = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
             yield required(
-                "E003",
-                f'{where}["{key}"]',
-                f"it is {_kind(value)}",
-                f"Give {_wanted(default)}{or_none}; the default is {default!r}.",
-            )
+                "E002", _subscript(name, path), f"the key {key!r} is unknown",
+                f"{hint}docs/operations.md lists the keys; remove this one.",
+            )  # fmt: skip
+        else:
+            what = f"{each['msg'][:1].lower()}{each['msg'][1:]}; it is a {type(each['input']).__name__}"
+            yield required("E003", _subscript(name, path), what, "docs/operations.md says what it may be.")
 
 
-def _unknown(where: str, key: object, known: Iterable[str]) -> Finding:
-    import difflib
-
-    close = difflib.get_close_matches(str(key), list(known), 1, 0.5)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return required(
-        "E002",
-        where,
-        f"the key {key!r} is unknown",
-        f"{hint}docs/operations.md lists the keys; remove this one.",
-    )
-
-
-def _fits(value: Any, default: Any) -> bool:
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    if isinstance(default, int | float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, list | tuple | set | frozenset):
-        return isinstance(value, list | tuple | set | frozenset | str)
-    return isinstance(value, type(default))
-
-
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
-
-
-def _wanted(default: Any) -> str:
-    if isinstance(default, bool):
-        return "True or False"
-    if default is None or isinstance(default, int | float):
-        return "a number"
-    return f"a {type(default).__name__}"
+def _subscript(name: str, path: Iterable[str]) -> str:
+    first, *rest = [name, *path] if name else path
+    return first + "".join(f'["{part}"]' for part in rest)
 
 
 def look_at_host_settings() -> Iterator[Finding]:
     """The host's settings that the endpoints read."""
+    yield from _refusals(Host, host_values(), "")
     if not conf.jwt_signing_key:
         yield required(
             "E004",

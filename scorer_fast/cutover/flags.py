@@ -313,7 +313,7 @@ def current() -> Snapshot:
 
 def looks_in_line() -> bool:
     """Whether :func:`current` may ask the database (tests, Lambda, no background threads)."""
-    return _in_line or conf.flags_inline
+    return _in_line or (conf.flags_inline or not conf.background)
 
 
 def look_in_line() -> None:

@@ -8,15 +8,15 @@ import pytest
 
 from scorer_fast.management import scorer_fast_commands
 from scorer_fast.models.flags import Mode
-from scorer_fast.settings import GUARD_DEFAULTS, OWN
+from scorer_fast.settings import Guard, GuardLimits, ScorerFast, keys
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMMANDS = sorted(
     path.stem for path in Path(scorer_fast_commands.__path__[0]).glob("*.py") if not path.stem.startswith("_")
 )
 DESCRIBED = {
-    "settings of SCORER_FAST": sorted(OWN),
-    "limits of the guard": sorted(GUARD_DEFAULTS),
+    "settings of SCORER_FAST": keys(ScorerFast),
+    "limits of the guard": keys(GuardLimits),
     "modes": sorted(Mode.values),
     "commands": COMMANDS,
 }
@@ -43,7 +43,7 @@ def test_described(kind: str) -> None:
 
 def test_no_document_names_a_setting_that_is_none() -> None:
     """A renamed setting must not live on in the documents."""
-    known = {*OWN, *GUARD_DEFAULTS, "OPERATIONS"}
+    known = {*keys(ScorerFast), *keys(Guard)}
     found = [
         f"{path.name}: {name}"
         for path in sorted(DOCS.glob("*.md"))
