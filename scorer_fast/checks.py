@@ -1,4 +1,4 @@
-"""System checks of this app, numbered, each with its remedy; ``diagnosis.py`` looks, this module reports.
+"""System checks of this app, numbered, each with its remedy; ``doctor.py`` looks, this module reports.
 
 Errors are what keeps the fast path from working at all. What the database lacks is a warning, so that
 ``migrate`` can still run and mend it; ``manage.py scorer_fast doctor`` fails for it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
@@ -47,7 +46,7 @@ def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[Check
     """Tables, columns and own migrations: with ``check --database``."""
     findings: list[Finding] = []
     for alias in databases or ():
-        if alias not in (conf.database, conf.read_database) or alias not in settings.DATABASES:
+        if alias not in (conf.database, conf.read_database):
             continue
         if connections[alias].vendor != "postgresql":
             continue

@@ -1,6 +1,11 @@
 """The numbered system checks: each is raised by what it warns of, tells the remedy, and by nothing else."""
 
 import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +19,7 @@ from scorer_fast.db import requirements as needs
 from scorer_fast.settings import GuardLimits, ScorerFast
 
 MIDDLEWARE = diagnosis.MIDDLEWARE
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def own(messages: list[CheckMessage]) -> list[CheckMessage]:
@@ -217,18 +223,50 @@ def test_e005_an_alias_nobody_has(settings: Settings) -> None:
 
 
 def test_e006_another_kind_of_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections["default"], "vendor", "sqlite", raising=False)
-    assert set(raised()) == {"E006"}
+    monkeypatch.setitem(connections.databases, "other", {**connections.databases["default"], "ENGINE": SQLITE})
+    monkeypatch.setattr("scorer_fast.settings.Conf.read_database", "other")
+    assert raised() == ["E006"]
+
+
+SQLITE = "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("databases", "arguments", "warning"),
+    [
+        ({"default": {"ENGINE": SQLITE, "NAME": ":memory:"}}, [], "W007"),
+        ({"default": {"ENGINE": SQLITE, "NAME": ":memory:"}}, ["--database", "default"], "W007"),
+        ({}, [], "W007"),
+        ({"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": 1, "NAME": "x"}},
+         ["--database", "default"], "W010"),
+        ({"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1", "PORT": 1, "NAME": "x"}}, [], ""),
+    ],
+    ids=["sqlite", "sqlite is asked", "no database", "a server that is down", "nothing is asked"],
+)  # fmt: skip
+def test_check_where_there_is_no_postgresql_warns_and_passes(
+    databases: dict[str, Any], arguments: list[str], warning: str, tmp_path: Path
+) -> None:
+    """As in a step of the host's CI: a process of its own with the host's other settings."""
+    (tmp_path / "step.py").write_text(f"from settings.test import *\nDATABASES = {databases!r}\n")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "step",
+            "PYTHONPATH": str(tmp_path),
+            "DATABASE_URL": "postgres://x",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"scorer_fast\.(\w\d+)", done.stderr) == ([warning] if warning else [])
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *hidden: str) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else find(name, *rest))
-
-
-def test_e007_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    hide(monkeypatch, "psycopg", "psycopg2")
-    assert raised() == ["E007"]
 
 
 def test_e008_no_didkit(monkeypatch: pytest.MonkeyPatch) -> None:
