@@ -14,6 +14,7 @@ from collections import deque
 from enum import Enum
 
 from ..settings import conf
+from . import figures
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Circuit:
         with self._lock:
             if admission is Admission.TRIAL:
                 self._opened_at, self._trying = now, False
+                figures.count(self._operation_id, "circuit_opened")
                 return
             if enough <= 0 or self._opened_at is not None:
                 return
@@ -77,6 +79,7 @@ class Circuit:
                 return
             self._opened_at = now
             self._failures.clear()
+        figures.count(self._operation_id, "circuit_opened")
         logger.error("circuit open: the host answers %s", self._operation_id)
 
     def ended_otherwise(self, admission: Admission) -> None:

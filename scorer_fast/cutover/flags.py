@@ -373,7 +373,8 @@ def set_mode(
 ) -> tuple[str, str]:
     """Set an operation's flag and log it; what it was and what it is now.
 
-    ``percent`` (0 to 100, two decimals) is asked for by mode split alone; None keeps the split's present one.
+    ``percent`` (0 to 100, two decimals) is asked for by mode split alone; None keeps the split's present one. Mode
+    fast with a percentage between 0 and 100 is refused: one of the two was meant.
     ``allow`` and ``deny`` replace the lists; None keeps them.
     """
     if operation_id not in BY_ID:
@@ -486,6 +487,10 @@ def _who(given: str) -> str:
 
 def _percent(mode: Mode, given: Decimal | float | str | None, before: sql.FlagRow | None) -> Decimal:
     if mode is not Mode.SPLIT:
+        if mode is Mode.FAST and given is not None and 0 < percentage(given) < 100:
+            raise InvalidChange(
+                f"Mode fast is for all subjects and takes no percentage. For {given} % of them: mode split."
+            )
         return Decimal(0)
     if given is None:
         if before is not None and before.mode == Mode.SPLIT:

@@ -192,8 +192,8 @@ def test_a_group_of_mismatches_is_shown_with_its_samples(admin_client: Client, m
     assert 'name="_save"' not in page
     shown = html.unescape(page)
     assert (
-        "curl -X POST http://localhost:8000/internal/check-bans "
-        "-H 'Content-Type: application/json' -H \"Authorization: $AUTHORIZATION\" "
+        "curl --globoff --path-as-is -X POST http://localhost:8000/internal/check-bans "
+        "-H 'Content-Type: application/json' -H 'Authorization: '\"$AUTHORIZATION\" "
         '--data-raw \'[{"credentialSubject": {"hash": "<script>alert(1)</script>"}}]\''
     ) in shown
     assert '"is_banned": true' in shown

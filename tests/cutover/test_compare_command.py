@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -125,7 +126,7 @@ def test_the_same_requests_go_to_both(serve: Serve, requests: Callable[..., str]
     printed, failure = run(one, other, "--requests", requests("# a comment", "", LINE, post))
     assert failure is None
     assert printed.startswith("2 requests in ")
-    assert printed.endswith("0 differ, 0 on purpose\n")
+    assert ": 0 differ, 0 on purpose\ncontrol:   2 with 200\n" in printed
     for server in (one, other):
         get, sent = server.asked
         assert (get.method, get.path, get.body) == ("GET", V2, b"")
@@ -319,10 +320,83 @@ def test_a_secret_in_a_curl_line_is_a_variable() -> None:
         "body": {"<text>": "no 'json'"},
     }
     assert curl.line(request, "http://localhost:8000") == (
-        f"curl -X GET http://localhost:8000{V2} "
-        '-H "X-Api-Key: $X_API_KEY" -H "Authorization: $AUTHORIZATION" '
+        f"curl --globoff --path-as-is -X GET http://localhost:8000{V2} "
+        """-H 'X-Api-Key: '"$X_API_KEY" -H 'Authorization: '"$AUTHORIZATION" """
         """--data-raw 'no '"'"'json'"'"''"""
     )
+
+
+NASTY = {
+    "X-`Id`-Token": "${AWS_SECRET_ACCESS_KEY}",
+    "X-Note": "$(id) `id` \"$HOME\" 'quoted' \\",
+    "Aws-Secret-Access-Key": REDACTED,
+    "1-Key": REDACTED,
+    "Bad name": "x",
+    "@file": "x",
+}
+
+
+def test_what_a_client_sent_is_data_to_a_shell_and_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and values are the client's: nothing in them is run or filled in, and no other variable is chosen."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the operator's own")
+    monkeypatch.setenv("HEADER_AWS_SECRET_ACCESS_KEY", "one")
+    monkeypatch.setenv("HEADER_1_KEY", "two")
+    request = {"method": "GET", "path": "/v2/stamps/[1-3]/score/{a,b}/../c", "headers": NASTY, "body": None}
+    line = curl.line(request, "http://localhost:8000")
+    printed = subprocess.run(
+        ["bash", "-c", "curl() { printf '%s\\n' \"$@\"; }; " + line], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    expected = {
+        "X-`Id`-Token": "${AWS_SECRET_ACCESS_KEY}",
+        "X-Note": NASTY["X-Note"],
+        "Aws-Secret-Access-Key": "one",
+        "1-Key": "two",
+    }
+    assert [word for word in printed if ": " in word] == [f"{name}: {value}" for name, value in expected.items()]
+    assert printed[:4] == ["--globoff", "--path-as-is", "-X", "GET"]
+    (parsed,) = curl.parse([line])
+    assert parsed.path == request["path"]
+    assert parsed.headers == expected
+    (exported,) = curl.parse([json.dumps(request)])
+    assert {name: exported.headers[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "names"),
+    [
+        (f"""curl 'http://x{V2}' -H "X-API-Key: $K" """, (), "K"),
+        (f"""curl 'http://x{V2}' -H "X-API-Key: ${{K}}" -H 'B: '"$OTHER" """, (), "K, OTHER"),
+        (json.dumps({"path": V2, "headers": {"X-Api-Key": REDACTED}}), (), "X_API_KEY"),
+        (f"curl 'http://x{V2}'", ("--header", "X-API-Key: $K"), "K"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_refused(
+    serve: Serve, requests: Callable[..., str], line: str, options: tuple[str, ...], names: str
+) -> None:
+    one = serve()
+    _, failure = run(one, serve(), "--requests", requests(line), *options)
+    assert failure is not None
+    assert failure.startswith(f"Not set in the environment: {names}.")
+    assert one.asked == []
+
+
+def test_a_header_given_for_all_stands_for_its_variable(serve: Serve, requests: Callable[..., str]) -> None:
+    one = serve()
+    line = f"""curl 'http://x{V2}' -H 'X-Api-Key: '"$X_API_KEY" """
+    assert run(one, serve(), "--requests", requests(line), "--header", "X-API-Key: k")[1] is None
+    assert one.asked[0].headers["X-API-Key"] == "k"
+
+
+def test_the_statuses_are_told_and_4xx_alone_warn(serve: Serve, requests: Callable[..., str]) -> None:
+    def refuse(asked: Asked) -> tuple[int, Any]:
+        return 401, {"detail": "Invalid API Key."}
+
+    text = requests(f"curl http://x{V2}", f"curl http://x{V2}?a=1")
+    printed, failure = run(serve(body=refuse), serve(body=refuse), "--requests", text)
+    assert failure is None
+    assert "control:   2 with 401\ncandidate: 2 with 401\n" in printed
+    assert "Warning: every answer of the control is a 4xx" in printed
+    assert "Warning" not in run(serve(), serve(), "--requests", text)[0]
 
 
 # ---- the host and the fast path as two servers

@@ -92,7 +92,7 @@ def test_samples_are_exported_as_json_lines(tmp_path: Path) -> None:
     assert lines[0]["request"] == REQUEST
     assert lines[0]["control"] == {"status": 200, "body": [], "value": 1}
     assert lines[0]["candidate"]["value"] == 2
-    assert lines[0]["curl"].startswith("curl -X POST http://localhost:8000/internal/check-bans ")
+    assert lines[0]["curl"].startswith("curl --globoff --path-as-is -X POST http://localhost:8000/internal/check-bans ")
     printed = run("--export", "-", "--operation", "v2_score").splitlines()
     assert [json.loads(line)["rule"] for line in printed] == ["key_expired"]
     with pytest.raises(CommandError, match="/nowhere/x cannot be written: No such file or directory"):
@@ -103,7 +103,7 @@ def test_samples_are_exported_as_json_lines(tmp_path: Path) -> None:
 def test_samples_can_be_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTHORIZATION", "the token")
     lines = run("--curl", "--base", "https://scorer.example", "--operation", "check_bans").splitlines()
-    assert lines[0].startswith("curl -X POST https://scorer.example/internal/check-bans")
+    assert lines[0].startswith("curl --globoff --path-as-is -X POST https://scorer.example/internal/check-bans")
     (one, _) = curl.parse(lines)
     assert one.headers == {"Authorization": "the token", "Content-Type": "application/json"}
     assert json.loads(one.body) == REQUEST["body"]

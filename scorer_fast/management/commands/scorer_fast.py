@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -33,4 +36,11 @@ class Command(BaseCommand):
             module.add_arguments(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        subcommands()[options["subcommand"]].run(self, options)
+        try:
+            subcommands()[options["subcommand"]].run(self, options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read has seen enough (`| head`). What Python still flushes at its end goes nowhere.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None  # as a program that the signal SIGPIPE ends

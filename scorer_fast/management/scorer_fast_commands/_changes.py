@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import getpass
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 from scorer_fast.cutover import flags
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 from scorer_fast.settings import conf
+
+
+class NeedsAPerson(CommandError):
+    """What was asked for is done, and something needs a person: exit code 2."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, returncode=2)
 
 
 def add_who_and_why(parser: ArgumentParser) -> None:
@@ -35,11 +43,18 @@ def members(target: str) -> tuple[str, ...]:
     found = flags.members(target)
     if not found:
         groups = sorted({operation.group for operation in OPERATIONS})
+        near = difflib.get_close_matches(target.lower(), [*BY_ID, *groups, flags.ALL], n=3)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
         raise CommandError(
-            f"There is no operation or group {target!r}. Operations: {', '.join(BY_ID)}. "
+            f"There is no operation or group {target!r}.{meant} Operations: {', '.join(BY_ID)}. "
             f"Groups: {', '.join(groups)}. Or: all."
         )
     return found
+
+
+def release_hint(target: str) -> str:
+    """The command that takes the kill switch of ``target`` back."""
+    return f"scorer_fast kill{'' if target == flags.ALL else ' ' + target} --release --reason …"
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import json
 import ssl
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,14 +56,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    extra = dict(_header(text) for text in options["header"])
+    try:
+        extra = dict(_header(text) for text in options["header"])
+        to_send = list(_requests(options, extra))
+    except curl.Unset as unset:
+        raise CommandError(
+            f"Not set in the environment: {', '.join(unset.names)}. Without them the requests would be others than "
+            "those that were recorded. Set them, or give the header itself by --header."
+        ) from None
     started = time.monotonic()
     with (
         closing(_Server("--control", options["control"], options["timeout"])) as control,
         closing(_Server("--candidate", options["candidate"], options["timeout"])) as candidate,
     ):
         results = []
-        for sent in _requests(options):
+        for sent in to_send:
             result = _compare(sent._replace(request=_with(sent.request, extra)), control, candidate)
             results.append(result)
             if not options["json"]:
@@ -71,16 +79,35 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         raise CommandError("There is no request to send.")
     different = sum(bool(result["differences"]) for result in results)
     on_purpose = sum(bool(result["deliberate"]) for result in results)
+    statuses = {side: _histogram(result[side] for result in results) for side in ("control", "candidate")}
+    warning = _warning(results)
     if options["json"]:
-        summary = {"requests": len(results), "different": different, "deliberate": on_purpose}
+        summary: dict[str, Any] = {"requests": len(results), "different": different, "deliberate": on_purpose}
+        summary |= {"statuses": statuses, "warning": warning}
         command.stdout.write(json.dumps({**summary, "results": results}, indent=2))
     else:
         command.stdout.write(
             f"{len(results)} requests in {time.monotonic() - started:.1f} s: {different} differ, "
             f"{on_purpose} on purpose"
         )
+        for side, counts in statuses.items():
+            told = ", ".join(f"{count} with {status}" for status, count in counts.items())
+            command.stdout.write(f"{side + ':':<10} {told}")
+        if warning:
+            command.stdout.write(f"Warning: {warning}")
     if different or (options["strict"] and on_purpose):
         raise CommandError("The servers differ.")
+
+
+def _histogram(statuses: Iterable[int]) -> dict[str, int]:
+    return {str(status): count for status, count in sorted(Counter(statuses).items())}
+
+
+def _warning(results: list[dict[str, Any]]) -> str:
+    for side in ("control", "candidate"):
+        if all(400 <= result[side] < 500 for result in results):
+            return f"every answer of the {side} is a 4xx: what is refused says little. Are the headers' secrets right?"
+    return ""
 
 
 def _with(request: RecordedRequest, extra: dict[str, tuple[str, str]]) -> RecordedRequest:
@@ -145,10 +172,10 @@ def _header(text: str) -> tuple[str, tuple[str, str]]:
     name, colon, value = text.partition(":")
     if not colon:
         raise CommandError(f"{name!r} is no header: write 'Name: value'.")
-    return name.strip().lower(), (name.strip(), value.strip())
+    return name.strip().lower(), (name.strip(), curl.filled(value.strip()))
 
 
-def _requests(options: dict[str, Any]) -> Iterator[Sent]:
+def _requests(options: dict[str, Any], given: Container[str]) -> Iterator[Sent]:
     if options["cases"]:
         folder = Path(options["cases"])
         files = sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")])
@@ -162,7 +189,7 @@ def _requests(options: dict[str, Any]) -> Iterator[Sent]:
         return
     try:
         text = Path(options["requests"]).read_text(encoding="utf-8")
-        for request in curl.parse(text.splitlines()):
+        for request in curl.parse(text.splitlines(), given):
             yield Sent("", request, False)
     except OSError as error:
         raise CommandError(f"{options['requests']} cannot be read: {error.strerror}.") from None

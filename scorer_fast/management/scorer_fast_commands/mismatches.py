@@ -12,17 +12,16 @@ from django.core.management.base import BaseCommand, CommandError
 
 from scorer_fast.cutover import compare, curl, deliberate
 from scorer_fast.cutover import experiment_queries as sql
-from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models.experiment import Category, Mismatch
 from scorer_fast.settings import conf
 
-from ._changes import remedies
+from ._changes import members, remedies
 
 HELP = "Show what the shadow found: groups of differences, their samples, and how requests ended."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--operation", choices=sorted(BY_ID), metavar="OPERATION", help="of one operation alone")
+    parser.add_argument("--operation", metavar="OP|GROUP", help="of these operations alone")
     parser.add_argument("--category", choices=Category.values, help="of one category alone")
     parser.add_argument("--export", metavar="FILE", help="write the samples as JSON lines; - for standard output")
     parser.add_argument("--curl", action="store_true", help="print the samples as curl lines, without secrets")
@@ -38,7 +37,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         return
     groups = Mismatch.objects.using(conf.database).order_by("operation", "category", "path", "kind")
     if options["operation"]:
-        groups = groups.filter(operation=options["operation"])
+        groups = groups.filter(operation__in=members(options["operation"]))
     if options["category"]:
         groups = groups.filter(category=options["category"])
     with remedies():
@@ -92,7 +91,7 @@ def _show(command: BaseCommand, groups: list[Mismatch], options: dict[str, Any])
     since = datetime.now(UTC) - timedelta(days=conf.keep_figures_days)
     outcomes: dict[str, dict[str, int]] = {}
     for operation, outcome, number in sql.list_counts(conf.database, since):
-        if options["operation"] in (None, operation):
+        if not options["operation"] or operation in members(options["operation"]):
             outcomes.setdefault(operation, {})[outcome] = number
     if options["json"]:
         fields = ("operation", "category", "path", "kind", "rule", "count")

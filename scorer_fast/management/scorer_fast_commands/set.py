@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags
+from scorer_fast.cutover.state import no_baseline
 from scorer_fast.models.flags import Mode
 from scorer_fast.settings import conf
 
-from ._changes import add_who_and_why, members, remedies, who
+from ._changes import add_who_and_why, members, release_hint, remedies, who
 
 HELP = "Set the mode of an operation, a group or all: legacy, shadow, split (with --percent) or fast."
 
@@ -30,6 +32,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     alias = conf.database
+    target, mode, percent = options["target"], options["mode"], options["percent"]
+    if percent is not None and mode in Mode.values and mode != Mode.SPLIT:
+        raise CommandError(
+            f"Mode {mode} takes no percentage. For {percent} % of subjects: "
+            f"scorer_fast set {target} split --percent {percent} --reason …"
+            + (f". For all of them: scorer_fast set {target} fast --reason …" if mode == Mode.FAST else "")
+        )
     with remedies(), transaction.atomic(using=alias):
         for operation_id in members(options["target"]):
             present = sql.get_flag(alias, operation_id)
@@ -52,8 +61,10 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
                 f"{operation_id} stays with the host: latched by {held[operation_id]}. "
                 f"To lift: scorer_fast lift {operation_id} --reason …"
             )
-        if killed & {operation_id, flags.ALL}:
-            command.stdout.write(f"{operation_id} stays with the host: killed. To release: scorer_fast kill --release")
+        for switch in sorted(killed & {operation_id, flags.ALL}):
+            command.stdout.write(f"{operation_id} stays with the host: killed. To release: {release_hint(switch)}")
+        if warning := no_baseline(operation_id, datetime.now(UTC)):
+            command.stdout.write(warning)
 
 
 def _edited(present: str, added: list[str] | None, options: dict[str, Any]) -> list[str] | None:

@@ -1,124 +1,163 @@
-"""Show who answers each operation and why."""
+"""Show who answers each operation, how fast, with how many errors, and what stops it."""
 
 from __future__ import annotations
 
 import json
+import os
+import textwrap
+import time
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from scorer_fast.cutover import experiment_queries as experiment
-from scorer_fast.cutover import flag_queries as sql
-from scorer_fast.cutover import flags
-from scorer_fast.cutover.guard import Verdict
-from scorer_fast.http.catalogue import OPERATIONS
+from scorer_fast.cutover import state as states
+from scorer_fast.cutover.state import OperationState, Side, Stands, State
 from scorer_fast.models.flags import Mode
-from scorer_fast.settings import conf
 
-from ._changes import remedies
+from ._changes import NeedsAPerson, members, remedies
 
-HELP = "Show every operation's mode and the guard's last verdict, and the kill switches and latches that override it."
+HELP = "Show who really answers each operation, how fast, with how many errors, what stops it and why."
+WIDTH = 100
+RED, YELLOW, GREEN, BOLD, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
+HEADER = f"{'operation':<22} {'asked':<13} {'answers':<23} {'share':>6} {'req/min':>7} {'err %':>5}  p95 ms fast/host"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", metavar="OP|GROUP", help="these alone, with every rule of the guard")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--watch", action="store_true", help="again every two seconds, until Ctrl-C")
+    parser.add_argument("--check", action="store_true", help="exit with 2 when something needs a person")
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    with remedies():
-        found = _status(conf.database)
-    if options["json"]:
-        command.stdout.write(json.dumps(found, indent=2))
-        return
-    width = max(len(operation.id) for operation in OPERATIONS)
-    for one in found["operations"]:
-        asked = f"split {one['percent']} %" if one["mode"] == Mode.SPLIT else one["mode"]
-        line = f"{one['operation']:<{width}}  {asked:<13}  {one['answers']:<7}"
-        if one["stopped_by"]:
-            line += f"  stopped by {', '.join(one['stopped_by'])}"
-        if one["allow"] or one["deny"]:
-            line += f"  lists: {len(one['allow'])} allowed, {len(one['deny'])} denied"
-        if one["updated_at"]:
-            line += f"  since {one['updated_at']} by {one['updated_by']}"
-        if one["guard"]:
-            line += f"  guard: {_said(one['guard'])}"
-        command.stdout.write(line.rstrip())
-    for kill in found["kill_switches"]:
-        command.stdout.write(f"killed: {kill['target']} since {kill['since']} by {kill['by']}: {kill['reason']}")
-    for latch in found["latches"]:
-        command.stdout.write(
-            f"latched: {latch['operation']} since {latch['since']} by {latch['rule']}: "
-            f"{latch['value']}, limit {latch['limit']}, window {latch['window']}, sample {latch['sample']}"
+    only = [id_ for target in options["targets"] for id_ in members(target)]
+    while True:
+        with remedies():
+            state = states.read(datetime.now(UTC), only)
+        if options["json"]:
+            text = json.dumps(state.as_dict(), indent=None if options["watch"] else 2)
+        else:
+            text = ("\x1b[H\x1b[2J" if options["watch"] else "") + page(state, bool(only), _coloured(command, options))
+        command.stdout.write(text)
+        if not options["watch"]:
+            break
+        command.stdout.flush()
+        try:
+            time.sleep(2)
+        except KeyboardInterrupt:
+            return
+    if options["check"] and state.needs:
+        raise NeedsAPerson("; ".join(state.needs))
+
+
+def _coloured(command: BaseCommand, options: dict[str, Any]) -> bool:
+    """On a terminal, unless ``NO_COLOR`` is set to anything; Django's own options go before both."""
+    if options.get("force_color") or options.get("no_color"):
+        return bool(options["force_color"])
+    return not os.environ.get("NO_COLOR") and command.stdout.isatty()
+
+
+def page(state: State, in_full: bool, coloured: bool) -> str:
+    """The state as lines of at most :data:`WIDTH` characters; ``in_full``: with all that is known."""
+
+    def paint(colour: str, text: str) -> str:
+        return f"{colour}{text}{PLAIN}" if coloured else text
+
+    lines = []
+    if state.stands is not Stands.BEHIND:
+        lines += [paint(BOLD, f"This app stands {state.stands.value}.")]
+    for kill in state.kill_switches:
+        why = f"killed: {kill.target} since {states.clock(kill.updated_at)} by {kill.updated_by}: {kill.reason}"
+        lines += [paint(RED, line) for line in folded(why)]
+    for latch in state.latches:
+        why = (
+            f"latched: {latch.operation} since {states.clock(latch.created_at)} by {latch.rule}: {latch.value}, "
+            f"limit {latch.limit}, window {latch.window}, sample {latch.sample}"
         )
+        lines += [paint(RED, line) for line in folded(why)]
+    for rollout in state.rollouts:
+        lines += [paint(BOLD, line) for line in folded(rollout.said(state.at))]
+    lines.append(paint(BOLD, HEADER))
+    for one in state.operations.values():
+        colour = RED if one.needs else GREEN if one.answers in ("fast", "both") else ""
+        line = _line(one)
+        lines.append(paint(colour, line) if colour else line)
+        lines += [paint(RED, part) for need in one.needs for part in folded(f"! {need}", "    ")]
+        if in_full:
+            lines += [part for text in _details(one) for part in folded(text, "    ")]
+    lines += _footer(state, paint)
+    return "\n".join(lines)
 
 
-def _said(guard: dict[str, Any]) -> str:
-    failing = [rule for rule in guard["rules"] if rule["verdict"] == Verdict.FAIL]
-    why = "; ".join(f"{rule['name']} {rule['value']}, limit {rule['limit']}" for rule in failing)
-    return f"{guard['verdict']}{f' ({why})' if why else ''} at {guard['judged_at']}"
+def _footer(state: State, paint: Any) -> list[str]:
+    minutes = int(states.RECENT.total_seconds() // 60)
+    about = f"share, requests, errors and p95 of the last {minutes} minutes"
+    lines = [f"{states.clock(state.at)} UTC, contract {state.contract}; {about}"]
+    if not state.needs:
+        return [*lines, paint(GREEN, "Nothing needs a person.")]
+    count = len(state.needs)
+    names = sorted({need.partition(":")[0] for need in state.needs})
+    text = f"{count} {'thing needs' if count == 1 else 'things need'} a person: {', '.join(names)}"
+    return [*lines, *(paint(RED, line) for line in folded(text))]
 
 
-def _status(alias: str) -> dict[str, Any]:
-    rows = {row.operation: row for row in sql.list_flags(alias)}
-    kills = sql.list_active_kills(alias)
-    latches = sql.list_open_latches(alias)
-    verdicts = {row.operation: row for row in experiment.list_verdicts(alias)}
-    stops = {
-        f"environment variable {flags.ENVIRONMENT}": flags.stopped_by_environment(),
-        'setting SCORER_FAST["KILL"]': flags.stopped_by_setting(),
-        "kill switch": {id_ for row in kills for id_ in flags.members(row.target)},
-        "latch": {row.operation for row in latches},
-    }
-    operations = []
-    for operation in OPERATIONS:
-        row = rows.get(operation.id)
-        judged = verdicts.get(operation.id)
-        mode = Mode(row.mode) if row else flags.by_setting(operation).mode
-        stopped = [name for name, ids in stops.items() if operation.id in ids]
-        on_fast = mode in (Mode.SPLIT, Mode.FAST) and not stopped
-        operations.append(
-            {
-                "operation": operation.id,
-                "group": operation.group,
-                "mode": mode.value,
-                "percent": f"{row.percent:.2f}" if row and mode is Mode.SPLIT else None,
-                "answers": ("both" if mode is Mode.SPLIT else "fast") if on_fast else "legacy",
-                "stopped_by": stopped,
-                "allow": row.allow.split() if row else [],
-                "deny": row.deny.split() if row else [],
-                "updated_at": row.updated_at.isoformat(timespec="seconds") if row else None,
-                "updated_by": row.updated_by if row else None,
-                "guard": {
-                    "verdict": judged.verdict,
-                    "judged_at": judged.judged_at.isoformat(timespec="seconds"),
-                    "rules": json.loads(judged.rules),
-                }
-                if judged
-                else None,
-            }
+def _line(one: OperationState) -> str:
+    share = "-" if one.share is None else f"{one.share:.1f}%"
+    requests = one.fast.requests + one.host.requests
+    errors = f"{100 * (one.fast.errors + one.host.errors - one.fallbacks) / requests:.1f}" if requests else "-"
+    both = f"{_ms(one.fast.p95_ms)} / {_ms(one.host.p95_ms)}" if requests else "-"
+    return (
+        f"{one.operation:<22} {one.asked:<13} {_short(one.who):<23} "
+        f"{share:>6} {one.per_minute:>7.1f} {errors:>5}  {both}".rstrip()
+    )
+
+
+def _short(who: str) -> str:
+    return who.replace("environment variable ", "").replace('setting SCORER_FAST["KILL"]', "setting KILL")
+
+
+def _details(one: OperationState) -> list[str]:
+    lines = [f"{one.method} {one.path} (group {one.group})"]
+    if one.updated_at:
+        why = f": {one.reason}" if one.reason else ""
+        lines.append(f"since {states.clock(one.updated_at)} by {one.updated_by}{why}")
+    if len(one.stopped_by) > 1:
+        lines.append(f"stopped by {', '.join(one.stopped_by)}")
+    if one.allow or one.deny:
+        lines.append(f"lists: {len(one.allow)} allowed, {len(one.deny)} denied")
+    lines += [f"{name:<5} {_figures(side)}" for name, side in (("fast", one.fast), ("host", one.host)) if side.requests]
+    if one.fallbacks:
+        lines.append(f"the fast path failed and the host answered: {one.fallbacks}")
+    if one.compared:
+        lines.append(
+            f"{one.consistency:.2f} % of {one.compared} comparisons within the hour agreed"
+            f" ({one.deliberate} more differed on purpose, {one.not_compared} were dropped)"
         )
-    return {
-        "operations": operations,
-        "kill_switches": [
-            {
-                "target": row.target,
-                "since": row.updated_at.isoformat(timespec="seconds"),
-                "by": row.updated_by,
-                "reason": row.reason,
-            }
-            for row in kills
-        ],
-        "latches": [
-            {
-                "operation": row.operation,
-                "rule": row.rule,
-                "value": row.value,
-                "limit": row.limit,
-                "window": row.window,
-                "sample": row.sample,
-                "since": row.created_at.isoformat(timespec="seconds"),
-            }
-            for row in latches
-        ],
-    }
+    elif one.mode == Mode.SHADOW:
+        lines.append(f"nothing compared within the hour ({one.not_compared} dropped)")
+    if one.mismatches:
+        lines.append("groups of differences: " + ", ".join(f"{n} {name}" for name, n in one.mismatches.items()))
+    if one.guard:
+        lines.append(f"guard: {one.guard.verdict} at {states.clock(one.guard.judged_at)}")
+        lines += [f"  {rule['verdict']}: {states.said(rule)}" for rule in one.guard.rules]
+    return lines
+
+
+def _figures(side: Side) -> str:
+    return (
+        f"{side.requests} requests, {side.errors} errors ({side.error_percent:.2f} %), "
+        f"p50 {_ms(side.p50_ms)}, p95 {_ms(side.p95_ms)}, p99 {_ms(side.p99_ms)} ms"
+    )
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def folded(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most :data:`WIDTH` characters, the later ones indented further."""
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ")

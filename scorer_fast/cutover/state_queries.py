@@ -1,0 +1,132 @@
+"""What happened lately, asked for all operations at once: the questions behind :mod:`scorer_fast.cutover.state`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from ..db.connection import fetch_all
+
+
+class SeriesRow(NamedTuple):
+    """One side of an operation within one slot of time; percentiles as buckets of ``cutover/figures.py``."""
+
+    operation: str
+    side: str
+    slot: int
+    requests: int
+    errors: int
+    p50: int
+    p95: int
+    p99: int
+
+
+LIST_SERIES = """
+-- requests, errors and percentiles of every side in slots of some seconds; a scan of the period's histograms
+WITH b AS (
+    SELECT h.operation, h.side, h.bucket,
+           floor(extract(epoch FROM h.minute - %(since)s::timestamptz) / %(seconds)s)::int AS slot,
+           sum(h.count) AS count,
+           sum(h.errors) AS errors
+    FROM scorer_fast_histogrambucket AS h
+    WHERE h.minute >= %(since)s
+      AND h.side IN ('fast', 'legacy')
+      AND (%(operation)s::text IS NULL OR h.operation = %(operation)s)
+    GROUP BY 1, 2, 3, 4
+), c AS (
+    SELECT b.operation, b.side, b.slot, b.bucket, b.errors,
+           sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot ORDER BY b.bucket) AS reached,
+           sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot) AS total
+    FROM b
+)
+SELECT c.operation, c.side, c.slot, max(c.total)::bigint, sum(c.errors)::bigint,
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.50),
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.95),
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.99)
+FROM c
+GROUP BY c.operation, c.side, c.slot
+ORDER BY c.operation, c.slot, c.side
+"""
+
+
+def list_series(alias: str, since: datetime, seconds: float, operation: str | None = None) -> list[SeriesRow]:
+    """Both sides in slots of ``seconds`` counted from ``since``; of one operation, or of all."""
+    parameters = {"since": since, "seconds": seconds, "operation": operation}
+    return [SeriesRow(*row) for row in fetch_all(alias, LIST_SERIES, parameters)]
+
+
+class OutcomeRow(NamedTuple):
+    """How often something was counted for an operation, and in which minutes first and last."""
+
+    operation: str
+    outcome: str
+    amount: int
+    lately: int
+    first: datetime
+    last: datetime
+
+
+LIST_OUTCOMES = """
+-- what was counted of every operation since a minute, and since a later one; a scan of the period's counts
+SELECT c.operation, c.outcome, sum(c.count)::bigint,
+       coalesce(sum(c.count) FILTER (WHERE c.minute >= %(lately)s), 0)::bigint,
+       min(c.minute), max(c.minute)
+FROM scorer_fast_shadowcount AS c
+WHERE c.minute >= %(since)s
+GROUP BY c.operation, c.outcome
+ORDER BY c.operation, c.outcome
+"""
+
+
+def list_outcomes(alias: str, since: datetime, lately: datetime) -> list[OutcomeRow]:
+    """Counts since ``since``; ``lately`` is their part since the later instant."""
+    return [OutcomeRow(*row) for row in fetch_all(alias, LIST_OUTCOMES, {"since": since, "lately": lately})]
+
+
+class GroupsRow(NamedTuple):
+    """Groups of differences of one category."""
+
+    operation: str
+    category: str
+    groups: int
+    differences: int
+
+
+LIST_GROUPS = """
+-- how many groups of differences of each category were seen since an instant; scorer_fast_mismatch (last_seen)
+SELECT m.operation, m.category, count(*), sum(m.count)::bigint
+FROM scorer_fast_mismatch AS m
+WHERE m.last_seen >= %(since)s
+GROUP BY m.operation, m.category
+ORDER BY m.operation, m.category
+"""
+
+
+def list_groups(alias: str, since: datetime) -> list[GroupsRow]:
+    """Groups seen since ``since``."""
+    return [GroupsRow(*row) for row in fetch_all(alias, LIST_GROUPS, {"since": since})]
+
+
+class ChangeRow(NamedTuple):
+    """One line of the log of changes."""
+
+    operation: str
+    changed_at: datetime
+    changed_by: str
+    from_value: str
+    to_value: str
+    reason: str
+
+
+LIST_LAST_CHANGES = """
+-- the newest line of the log for every target; scorer_fast_flaglog (operation)
+SELECT DISTINCT ON (l.operation)
+       l.operation, l.changed_at, l.changed_by, l.from_value, l.to_value, l.reason
+FROM scorer_fast_flaglog AS l
+ORDER BY l.operation, l.id DESC
+"""
+
+
+def list_last_changes(alias: str) -> list[ChangeRow]:
+    """The newest change of each operation, and of ``all``."""
+    return [ChangeRow(*row) for row in fetch_all(alias, LIST_LAST_CHANGES, {})]

@@ -1,0 +1,251 @@
+"""The true state: who answers, how fast, how often it failed, what stops it, and what needs a person."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from pytest_django import Settings
+
+from scorer_fast.cutover import experiment_queries, figures, flags, state
+from scorer_fast.cutover.state import OperationState, Stands
+from scorer_fast.http.catalogue import OPERATIONS
+from tests.guards.statements import sent
+
+from .conftest import MIDDLEWARE, SCORE
+
+pytestmark = pytest.mark.django_db
+WHY = {"reason": "a test", "by": "ann"}
+FastPath = Callable[[Callable[[HttpRequest], HttpResponse]], None]
+
+
+@pytest.fixture(autouse=True)
+def behind(settings: Settings) -> None:
+    settings.MIDDLEWARE = [MIDDLEWARE]
+
+
+def read(*only: str) -> state.State:
+    return state.read(datetime.now(UTC), only)
+
+
+def of(operation: str) -> OperationState:
+    return read().operations[operation]
+
+
+def page(*arguments: str) -> str:
+    out = StringIO()
+    call_command("scorer_fast", "status", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def measure(operation: str, side: str, milliseconds: float, *, times: int = 100, failed: int = 0) -> None:
+    for number in range(times):
+        figures.record(operation, side, milliseconds / 1000, number < failed)
+
+
+def test_both_sides_are_told_with_the_measured_share() -> None:
+    flags.set_mode("v2_score", "split", 25, **WHY)
+    measure("v2_score", "fast", 9.6, times=30, failed=3)
+    figures.count("v2_score", "fallbacks", 3)
+    measure("v2_score", "legacy", 160, times=73)
+    figures.flush()
+    one = of("v2_score")
+    assert (one.asked, one.who, one.answers, one.asked_share) == ("split 25 %", "both", "both", 25.0)
+    assert one.share == pytest.approx(27.0)  # 27 of 100: the host answered the other three
+    assert one.per_minute == 10.0
+    assert (one.fast.requests, one.fast.errors, one.fallbacks) == (30, 3, 3)
+    assert one.fast.p95_ms == pytest.approx(9.6, rel=0.1)
+    assert one.host.p95_ms == pytest.approx(160, rel=0.1)
+    assert (one.updated_by, one.reason) == ("ann", "a test")
+    assert of("check_bans").share is None
+
+
+def test_the_figures_are_of_the_last_minutes_alone() -> None:
+    measure("v2_score", "fast", 5)
+    old = (datetime.now(UTC) - state.RECENT - timedelta(minutes=2)).replace(second=0, microsecond=0)
+    experiment_queries.add_figures("default", [experiment_queries.FigureRow("v2_score", "fast", old, 100, 50, 0)])
+    figures.flush()
+    assert of("v2_score").fast.requests == 100
+
+
+def test_an_open_circuit_is_seen(installed: Settings, fast_path: FastPath, client: Client) -> None:
+    """A fast path that throws: after a few failures the host answers, and everybody is told so."""
+
+    def broken(request: HttpRequest) -> HttpResponse:
+        raise RuntimeError("broken")
+
+    installed.SCORER_FAST = {"FLAGS_INLINE": True, "FLAGS_REFRESH_SECONDS": 0, "CIRCUIT_FAILURES": 5}
+    flags.set_mode("v2_score", "fast", **WHY)
+    fast_path(broken)
+    for _ in range(20):
+        client.get(SCORE)
+    figures.flush()
+    one = of("v2_score")
+    assert one.who == "legacy (circuit open)"
+    assert (one.circuit.opened, one.circuit.turned_away, one.fallbacks) == (1, 15, 5)
+    assert one.circuit.since is not None
+    assert one.share == 0.0
+    assert "legacy (circuit open)" in page()
+    assert "opened 1 times: the host answered 15 requests instead" in page()
+
+
+def latch(operation: str) -> None:
+    flags.latch(operation, rule="p95", value="9 ms", limit="5 ms", window="5 min", sample=9)
+
+
+@pytest.mark.parametrize(
+    ("stop", "who"),
+    [
+        (lambda: flags.kill("all", **WHY), "legacy (kill switch)"),
+        (lambda: flags.kill("v2_score", **WHY), "legacy (kill switch)"),
+        (lambda: latch("v2_score"), "legacy (latch)"),
+    ],
+)
+def test_what_stops_the_fast_path_is_said(stop: Callable[[], object], who: str) -> None:
+    flags.set_mode("v2_score", "fast", **WHY)
+    stop()
+    assert of("v2_score").who == who
+    assert read().needs
+
+
+def test_the_environment_and_the_setting_stop_too(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    flags.set_mode("v2_score", "fast", **WHY)
+    monkeypatch.setenv("SCORER_FAST_KILL", "score")
+    settings.SCORER_FAST = {"KILL": True}
+    assert of("v2_score").stopped_by == ("environment variable SCORER_FAST_KILL", 'setting SCORER_FAST["KILL"]')
+    assert of("check_bans").who == 'legacy (setting SCORER_FAST["KILL"])'
+
+
+def test_where_it_stands(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read().stands is Stands.BEHIND
+    assert of("v2_score").who == "legacy (no flag)"
+    settings.MIDDLEWARE = []
+    assert read().stands is Stands.ALONE
+    assert {one.who for one in read().operations.values()} == {"fast"}
+    assert "alone: the fast path answers every request" in page()
+    monkeypatch.setenv("SCORER_FAST_HOST_HANDLER", "v2.handler")
+    assert read().stands is Stands.LAMBDA
+    monkeypatch.delenv("SCORER_FAST_HOST_HANDLER")
+    settings.ROOT_URLCONF = "tests.host.urls"
+    flags.set_mode("v2_score", "fast", **WHY)
+    assert read().stands is Stands.ABSENT
+    assert of("v2_score").who == "legacy (not installed)"
+    assert read().needs[0].startswith("the flags move nothing")
+
+
+def test_the_consistency_rate_leaves_deliberate_differences_aside() -> None:
+    flags.set_mode("v2_score", "shadow", **WHY)
+    for outcome, amount in {"matched": 95, "mismatched": 5, "deliberate": 50, "queue_full": 7}.items():
+        figures.count("v2_score", outcome, amount)
+    figures.flush()
+    now = datetime.now(UTC)
+    for path in ("body.score", "body.stamps"):
+        key = experiment_queries.GroupKey("v2_score", "mismatch", path, "value", "")
+        experiment_queries.upsert_mismatch("default", key, now, most=9)
+    one = of("v2_score")
+    assert (one.consistency, one.compared, one.deliberate, one.not_compared) == (95.0, 100, 50, 7)
+    assert one.mismatches == {"mismatch": 2}
+    assert "v2_score: 2 groups of real mismatches within the hour" in read().needs
+
+
+def test_no_line_is_longer_than_a_hundred_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for operation in OPERATIONS:
+        flags.set_mode(operation.id, "split", "12.25", **WHY)
+        measure(operation.id, "fast", 5000, times=5, failed=5)
+        measure(operation.id, "legacy", 5000, times=5, failed=5)
+        flags.latch(operation.id, rule="p95_ratio", value="1 " * 60, limit="limit " * 30, window="w" * 30, sample=10**9)
+    flags.kill("all", reason="for a long reason " * 20, by="somebody with a name")
+    figures.flush()
+    monkeypatch.setenv("SCORER_FAST_KILL", "score")
+    for text in (page(), page("all")):
+        assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_a_header_kills_and_latches_first_and_a_last_line_for_people() -> None:
+    assert page().splitlines()[0].startswith("operation ")
+    assert page().splitlines()[-1] == "Nothing needs a person."
+    flags.set_mode("v2_score", "fast", **WHY)
+    flags.kill("v2_score", reason="smoke", by="ben")
+    lines = page().splitlines()
+    assert lines[0].startswith("killed: v2_score since ")
+    assert lines[0].endswith("by ben: smoke")
+    assert lines[1].startswith("operation ")
+    assert lines[-1] == "1 thing needs a person: v2_score"
+
+
+def test_operations_are_picked_and_told_in_full() -> None:
+    flags.set_mode("check_bans", "shadow", **WHY)
+    text = page("check_bans", "score")
+    assert [name for name in ("check_bans", "v2_score", "internal_score", "gtc_stake") if f"\n{name} " in text] == [
+        "check_bans", "v2_score", "internal_score",
+    ]  # fmt: skip
+    assert "POST /internal/check-bans (group internal)" in text
+    assert "by ann: a test" in text
+
+
+def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def shown(**options: bool) -> str:
+        terminal = Terminal()
+        call_command("scorer_fast", "status", stdout=terminal, **options)
+        return terminal.getvalue()
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in shown()
+    assert "\x1b[" not in shown(no_color=True)
+    assert "\x1b[" not in page()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in shown()
+
+
+def test_a_monitor_is_told_by_the_exit_code() -> None:
+    assert "Nothing needs a person." in page("--check")
+    flags.set_mode("v2_score", "fast", **WHY)
+    flags.kill("all", **WHY)
+    with pytest.raises(CommandError, match="v2_score: killed by kill switch") as raised:
+        page("--check")
+    assert raised.value.returncode == 2
+    assert page("--check", "check_bans")
+
+
+def test_for_programs() -> None:
+    flags.set_mode("v2_score", "split", 5, **WHY)
+    measure("v2_score", "fast", 5)
+    figures.flush()
+    found = json.loads(page("--json", "v2_score"))
+    (one,) = found["operations"]
+    assert (one["asked"], one["who"], one["share"], one["fast"]["requests"]) == ("split 5 %", "both", 100.0, 100)
+    assert found["stands"] == "behind"
+
+
+def test_watch_draws_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("scorer_fast.management.scorer_fast_commands.status.time.sleep", wait)
+    assert page("--watch").count("\x1b[H\x1b[2J") == 3
+    assert waits == [2, 2, 2]
+
+
+def test_it_costs_a_bounded_number_of_statements() -> None:
+    for operation in OPERATIONS:
+        flags.set_mode(operation.id, "fast", **WHY)
+        measure(operation.id, "fast", 5)
+    figures.flush()
+    with sent() as names:
+        read()
+    assert names == [
+        "LIST_FLAGS", "LIST_ACTIVE_KILLS", "LIST_OPEN_LATCHES", "LIST_VERDICTS", "LIST_SERIES", "LIST_OUTCOMES",
+        "LIST_GROUPS", "LIST_LAST_CHANGES",
+    ]  # fmt: skip
