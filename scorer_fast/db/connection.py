@@ -1,17 +1,50 @@
-"""One round trip on Django's own connection, and what its failures mean."""
+"""One round trip on Django's own connection.
+
+A connection that cannot serve is given up at once, so that the next statement asks a new one: lost, of a server that
+does not write (after a failover), or of a session with stale plans. What such an error is raised as is an
+``OperationalError``, whatever class the driver has for its SQLSTATE.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from django.db import connections
+from django.core.signals import got_request_exception
+from django.db import connections, transaction
+from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
-from django.db.utils import InterfaceError, OperationalError
+from django.db.utils import Error, InterfaceError, OperationalError
 
-RETRIED = frozenset({"40001", "40P01", "23505"})  # serialization failure, deadlock, unique violation
+from .faults import Fault, chain, fault_of, is_contention, is_lost, is_unavailable, sqlstate
+
+__all__ = [
+    "ConnectionGivenUp",
+    "Meanwhile",
+    "bigint_array",
+    "fetch_all",
+    "fetch_one",
+    "fetch_value",
+    "give_up",
+    "instant",
+    "is_contention",
+    "is_lost",
+    "is_unavailable",
+    "read_committed",
+    "run",
+    "sqlstate",
+    "text_array",
+]
+
+logger = logging.getLogger("scorer_fast")
+
+_GIVEN_UP = frozenset({Fault.LOST, Fault.WRONG_SERVER, Fault.STALE_SESSION, Fault.NO_PREPARED})
+_SESSION = frozenset({Fault.STALE_SESSION, Fault.NO_PREPARED})
+_AT_ONCE = 0.0  # a time of Django's to close at that is always over
 _KEPT = "_scorer_fast_cursor"
 
 T = TypeVar("T")
@@ -104,6 +137,43 @@ def run(alias: str, statement: str, parameters: Parameters) -> int:
     return written
 
 
+READ_COMMITTED = """
+-- what the statements of this transaction see: all that was committed before each of them
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+"""
+
+
+@contextmanager
+def read_committed(alias: str) -> Iterator[None]:
+    """A transaction whose statements see what others have committed meanwhile, whatever the role's default is.
+
+    Inside a caller's transaction a savepoint, which sees what that one sees.
+    """
+    is_own = not connections[alias].in_atomic_block
+    with transaction.atomic(using=alias):
+        if is_own:
+            run(alias, READ_COMMITTED, {})
+        yield
+
+
+class ConnectionGivenUp(OperationalError):
+    """The connection could not serve the statement and is closed, or will be with the transaction: ask again later."""
+
+
+def give_up(connection: Any) -> None:
+    """Close Django's ``connection``, so that the next statement opens a new one; inside a transaction, after it.
+
+    Not by Django's close alone: a pool of the driver's would hand the same one out again.
+    """
+    if connection.in_atomic_block:
+        connection.close_at = _AT_ONCE
+        return
+    with suppress(Exception):
+        connection.connection.close()
+    with suppress(Exception):
+        connection.close()
+
+
 def _executed(
     alias: str, statement: str, parameters: Parameters, meanwhile: Meanwhile[Any] | None, repeatable: bool
 ) -> CursorWrapper:
@@ -117,17 +187,82 @@ def _executed(
     )
     if is_first:
         connection.health_check_done = True
-    cursor = _cursor(connection)
-    try:
-        with nullcontext() if meanwhile is None else _doing(meanwhile, connection.connection):
-            cursor.execute(statement, parameters)
-    except (OperationalError, InterfaceError) as error:
-        if not (is_first and is_lost(error)):
-            raise
-        connection.close()
+    asked = 1
+    while True:
         cursor = _cursor(connection)
-        cursor.execute(statement, parameters)
-    return cursor
+        try:
+            with nullcontext() if meanwhile is None else _doing(meanwhile, connection.connection):
+                cursor.execute(statement, parameters)
+            return cursor
+        except Error as error:
+            fault = fault_of(error)
+            if fault not in _GIVEN_UP:
+                raise
+            # Behind a pooler another session may know as little: the second time it is done without.
+            if fault is Fault.NO_PREPARED or (fault is Fault.STALE_SESSION and asked > 1):
+                _prepare_nothing(error)
+            # What the server refused for its session's sake has done nothing, whatever it was.
+            is_again = (fault in _SESSION and asked <= 2) or (fault is Fault.LOST and is_first and asked == 1)
+            is_again = is_again and not connection.in_atomic_block
+            give_up(connection)
+            if not is_again:
+                if isinstance(error, OperationalError | InterfaceError):
+                    raise
+                raise ConnectionGivenUp(*error.args) from error.__cause__ or error
+            asked += 1
+
+
+_is_preparing = True
+
+
+def _prepare_nothing(error: Exception) -> None:
+    """From now on no new connection of this process has prepared statements (psycopg 3's alone ever have)."""
+    global _is_preparing
+    if _is_preparing:
+        logger.warning(
+            "prepared statements are turned off in this process (%s): "
+            'behind a pooler set OPTIONS["prepare_threshold"] to None',
+            sqlstate(error),
+        )
+    _is_preparing = False
+
+
+def _prepare_as_said(raw: Any) -> None:
+    if not _is_preparing and hasattr(raw, "prepare_threshold"):
+        raw.prepare_threshold = None
+
+
+SET_DATE_STYLE = """
+-- how the times of this session are written
+SET DateStyle TO ISO
+"""
+
+
+def _opened(connection: Any, **_: Any) -> None:
+    """A new connection: times as text are ISO in it, as drivers and Django read them, whatever its role's DateStyle.
+
+    psycopg2 says so by itself. PgBouncer takes it along; where the role says ISO, as nearly always, nothing is sent.
+    """
+    raw = connection.connection
+    _prepare_as_said(raw)
+    style = getattr(getattr(raw, "info", None), "parameter_status", lambda name: None)("DateStyle")
+    if style is not None and not style.startswith("ISO"):
+        run(connection.alias, SET_DATE_STYLE, {})
+
+
+def _failed_elsewhere(**_: Any) -> None:
+    """A view of somebody else's ended with an error: connections that cannot serve do not stay for its next request."""
+    error = sys.exc_info()[1]
+    faults = {fault_of(link) for link in chain(error) if isinstance(link, Error)} if error is not None else set()
+    if faults & {Fault.WRONG_SERVER, *_SESSION}:
+        if error is not None and Fault.NO_PREPARED in faults:
+            _prepare_nothing(error if isinstance(error, Exception) else Exception())
+        for connection in connections.all(initialized_only=True):
+            give_up(connection)
+
+
+connection_created.connect(_opened, dispatch_uid="scorer_fast.connection")
+got_request_exception.connect(_failed_elsewhere, dispatch_uid="scorer_fast.connection")
 
 
 class _Kept(NamedTuple):
@@ -143,6 +278,10 @@ class _Kept(NamedTuple):
 # the next begins.
 def _cursor(connection: Any) -> CursorWrapper:
     """A cursor on Django's connection, checked and opened as Django's own would be."""
+    if connection.close_at == _AT_ONCE and not connection.in_atomic_block:
+        give_up(connection)
+    if not _is_preparing and connection.connection is not None:
+        _prepare_as_said(connection.connection)
     if connection.queries_logged or "cursor" in vars(connection):  # somebody wants to see every cursor
         return cast(CursorWrapper, connection.cursor())
     connection.close_if_health_check_failed()
@@ -187,27 +326,3 @@ def _sent(statement: Generator[Any, Any, T], meanwhile: Meanwhile[Any]) -> Gener
     except StopIteration as stop:
         value: T = stop.value
         return value
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """The five characters of a database error, from psycopg 3 or psycopg2; None when it carries none."""
-    cause = error.__cause__ or error
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-
-
-def is_contention(error: BaseException) -> bool:
-    """Whether another transaction was in the way: worth reading and deciding again."""
-    return sqlstate(error) in RETRIED
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether the database was lost, overloaded or too slow: nobody else would fare better now."""
-    return isinstance(error, OperationalError | InterfaceError)
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone: a class 08 or 57P state, or an error the server never sent."""
-    state = sqlstate(error)
-    if state is None:
-        return isinstance(error, OperationalError | InterfaceError)
-    return state.startswith(("08", "57P"))

@@ -24,9 +24,9 @@ class ApiKeyRow(NamedTuple):
 
 
 GET_API_KEY = """
--- the key of a prefix; account_accountapikey (prefix)
-SELECT k.id, k.prefix, k.account_id, k.hashed_key, k.hashed_key_sha256,
-       k.revoked, k.expiry_date, k.rate_limit, k.embed_rate_limit, k.read_scores
+-- the key of a prefix, as text: a prepared plan outlives a wider column; account_accountapikey (prefix)
+SELECT k.id::text, k.prefix::text, k.account_id, k.hashed_key::text, k.hashed_key_sha256::text,
+       k.revoked, k.expiry_date, k.rate_limit::text, k.embed_rate_limit::text, k.read_scores
 FROM account_accountapikey AS k
 WHERE k.prefix = %(prefix)s
 """
