@@ -149,7 +149,10 @@ def read_committed(alias: str) -> Iterator[None]:
 
     Inside a caller's transaction a savepoint, which sees what that one sees.
     """
-    is_own = not connections[alias].in_atomic_block
+    connection: Any = connections[alias]
+    is_own = not connection.in_atomic_block
+    if is_own and connection.close_at == _AT_ONCE:
+        give_up(connection)
     with transaction.atomic(using=alias):
         if is_own:
             run(alias, READ_COMMITTED, {})

@@ -87,7 +87,7 @@ def test_a_server_that_only_reads_is_a_503_and_the_next_request_asks_another(ope
 
 def test_inside_a_transaction_the_connection_is_given_up_after_it() -> None:
     def write() -> None:
-        with transaction.atomic():
+        with read_committed("default"):
             pids.append(fetch_value("default", "SELECT pg_backend_pid()", {}))
             run("default", "CREATE TABLE nothing_of_it ()", {})
 
