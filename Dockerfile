@@ -21,6 +21,8 @@ RUN python -m compileall -q api scorer_fast settings \
 
 USER scorer
 EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
+    "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/scorer-fast/health', timeout=2)"]
 # WEB_CONCURRENCY sets the number of workers, GUNICORN_CMD_ARGS whatever else.
 CMD ["gunicorn", "settings.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
      "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

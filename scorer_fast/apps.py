@@ -1,8 +1,11 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db import connections
 from django.db.models.signals import post_migrate
+
+HEALTH_MIDDLEWARE = "scorer_fast.console.health.HealthMiddleware"
 
 
 def _create_missing_functions(using: str, **_: Any) -> None:
@@ -26,6 +29,12 @@ def _forget_what_was_flushed(**_: Any) -> None:
     pool.reset()
 
 
+def _answer_for_health_first() -> None:
+    """Load balancers ask by address and by plain HTTP: what other middleware refuses or redirects must come later."""
+    if HEALTH_MIDDLEWARE not in settings.MIDDLEWARE:
+        settings.MIDDLEWARE = [HEALTH_MIDDLEWARE, *settings.MIDDLEWARE]
+
+
 class ScorerFastConfig(AppConfig):
     """The one app a host installs: ``"scorer_fast"`` in ``INSTALLED_APPS``."""
 
@@ -38,6 +47,7 @@ class ScorerFastConfig(AppConfig):
         from . import checks  # noqa: F401  registers the system checks
         from .lookups import weights
 
+        _answer_for_health_first()
         weights.forget_on_setting_change()
         post_migrate.connect(_create_missing_functions, sender=self)
         post_migrate.connect(_forget_what_was_flushed, sender=self)

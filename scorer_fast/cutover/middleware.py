@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 
+from ..console import health
 from ..http.catalogue import Operation
 from . import dispatch, flags
 
@@ -32,6 +33,8 @@ class ScorerFastMiddleware:
         """The response, or under ASGI what can be awaited for it."""
         operation = dispatch.operation_of(request)
         if operation is None:
+            if request.path_info in health.PATHS:
+                return sync_to_async(health.answer)(request) if self.is_async else health.answer(request)
             # Under ASGI this is the host's own awaitable: no frame and no thread of ours is in between.
             return self.get_response(request)
         if self.is_async and flags.looks_in_line():
