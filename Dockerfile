@@ -1,5 +1,10 @@
-# The server alone, with settings.production: see docs/development.md for the variables it needs.
-FROM python:3.12-slim
+# The server alone, with settings.production: docs/development.md names the variables it needs.
+#
+# For a release the base is pinned by its digest, which `make release-check` asks for:
+#     docker buildx imagetools inspect python:3.12-slim        # prints Digest: sha256:…
+#     docker build --build-arg BASE=python:3.12-slim@sha256:…  # or write it into the next line
+ARG BASE=python:3.12-slim
+FROM ${BASE}
 
 ENV DJANGO_SETTINGS_MODULE=settings.production \
     PIP_NO_CACHE_DIR=1 \
@@ -23,6 +28,6 @@ USER scorer
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
     "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/scorer-fast/health', timeout=2)"]
-# WEB_CONCURRENCY sets the number of workers, GUNICORN_CMD_ARGS whatever else.
+# WEB_CONCURRENCY sets the number of workers (one a core), GUNICORN_CMD_ARGS whatever else.
 CMD ["gunicorn", "settings.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
-     "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+     "--threads", "2", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## what one can do here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: ## the virtual environment with every pinned dependency
@@ -22,15 +22,25 @@ setup: ## the virtual environment with every pinned dependency
 # Remade when it is broken (a Python that went away), filled anew when a pin changes.
 .venv/.complete: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c '' 2>/dev/null || { python=$$(.ci/python) && "$$python" -m venv --clear .venv; }
-	@echo "Installing the pinned dependencies (once) …"
-	@$(PYTHON) -m pip install --quiet -r requirements-dev.txt
+	@.ci/install $(PYTHON) requirements-dev.txt
 	@touch $@
 
 .PHONY: run
-run: setup ## the server on PORT (8000), with a database of its own and demo data
+run: ## the server on PORT (8000), with a database of its own and demo data
+	@.ci/port-free $(PORT) run
+	@$(MAKE) --silent --no-print-directory setup
 	@$(PYTHON) manage.py seed_demo --migrate --port $(PORT)
+	@.ci/what-stays
 	@DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-settings.local} exec $(PYTHON) -m gunicorn settings.wsgi \
 		--bind 127.0.0.1:$(PORT) --worker-class gthread --workers $(WORKERS) --threads $(THREADS) --no-control-socket
+
+.PHONY: dev
+dev: ## the same with Django's runserver: starts again when a file changes
+	@.ci/port-free $(PORT) dev
+	@$(MAKE) --silent --no-print-directory setup
+	@$(PYTHON) manage.py seed_demo --migrate --port $(PORT)
+	@.ci/what-stays
+	@DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-settings.local} exec $(PYTHON) manage.py runserver $(PORT)
 
 .PHONY: test
 test: setup ## every test (ARGS="-k word" for some, JOBS=1 for one process)
@@ -60,6 +70,17 @@ parity: setup ## the recorded cases of CASES (K=word, V=1 all differences, LEGAC
 bench: setup ## latency and throughput beside the floor and the baseline, into bench/results.json
 	@$(PYTHON) -m bench $(ARGS)
 
+.PHONY: charts
+charts: setup ## draws docs/img/ anew from bench/results.json
+	@$(PYTHON) -m pip install --quiet -r requirements-docs.txt
+	@$(PYTHON) -m bench.charts
+
+.PHONY: diagrams
+diagrams: ## draws docs/img/architecture.dot, light and dark (graphviz, installed by apt where missing)
+	@command -v dot >/dev/null || { apt-get update -q && apt-get install -yq graphviz; }
+	@for theme in light dark; do sed -f docs/img/$$theme.sed docs/img/architecture.dot \
+		| dot -Tsvg -Gid=source_$$(sha256sum < docs/img/architecture.dot | cut -c 1-16) > docs/img/architecture-$$theme.svg; done
+
 .PHONY: bench-versions
 bench-versions: setup ## this checkout beside another revision (REV=HEAD~1), the same requests to both in turn
 	@$(PYTHON) -m bench.versions $(or $(REV),HEAD~1) $(ARGS)
@@ -82,6 +103,11 @@ browser: setup ## the admin's pages in Chromium (Debian's, installed by apt wher
 .PHONY: matrix
 matrix: setup ## the suite on every supported Django, Python, driver and django-ninja
 	@$(PYTHON) -m nox $(ARGS)
+
+.PHONY: release-check
+release-check: setup ## what a release still needs (ARGS="--only version,wheel" for some of it)
+	@$(PYTHON) -m pip install --quiet -r requirements-release.txt
+	@$(PYTHON) .ci/release_check.py $(ARGS)
 
 .PHONY: db-start
 db-start: setup ## starts the embedded PostgreSQL

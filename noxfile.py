@@ -5,12 +5,17 @@ tests and of the host's side (api/, settings/) beside the installed wheel, never
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
 
 ROOT = Path(__file__).parent
-HOST_SIDE = ("api", "settings", "tests", "bench", "docs", "manage.py", "pyproject.toml", "README.md")
+HOST_SIDE = (
+    *("api", "settings", "tests", "bench", "docs", ".ci", "manage.py", "pyproject.toml", "Makefile", "Dockerfile"),
+    *("compose.yaml", "README.md", "CHANGELOG.md"),
+)
+POSTGRES = ("15", "16")  # beside the embedded 18: the oldest supported (Debian's), and the other one of the package
 DRIVERS = {"psycopg3": "psycopg[binary]>=3.1", "psycopg2": "psycopg2-binary>=2.9"}
 NINJA = {"1.3": "django-ninja>=1.3,<1.4", "newest": "django-ninja>=1.3"}
 
@@ -24,6 +29,8 @@ nox.options.reuse_existing_virtualenvs = True
     [
         ("3.11", "4.2", "psycopg2", "1.3"),
         ("3.12", "4.2", "psycopg3", "newest"),
+        ("3.12", "5.0", "psycopg3", "1.3"),
+        ("3.11", "5.1", "psycopg2", "newest"),
         ("3.12", "5.2", "psycopg2", "1.3"),
         ("3.11", "5.2", "psycopg3", "newest"),
     ],
@@ -54,3 +61,12 @@ def suite(session: nox.Session, django: str, driver: str, ninja: str) -> None:
     # alone, on its pinned packages, is no matter of the wheel's.
     alone = ("--ignore=tests/settings", "--ignore=tests/embedded_postgres")
     session.run("python", "-m", "pytest", "-W", "default", "-n", "2", *alone, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("postgres", POSTGRES)
+def database(session: nox.Session, postgres: str) -> None:
+    """Every test on another PostgreSQL, in the environment of `make test`."""
+    environment = {"POSTGRES_VERSION": postgres}
+    session.run(sys.executable, "-m", "pytest", "-n", "2", *session.posargs, env=environment, external=True)
+    session.run(sys.executable, "-m", "settings.embedded_postgres", "test", "stop", env=environment, external=True)

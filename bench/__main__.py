@@ -1,4 +1,4 @@
-"""``python -m bench``: measures, prints a table and the budgets, writes bench/results.json and docs/img/.
+"""``python -m bench``: measures, prints a table and the budgets, writes bench/results.json and docs/benchmarks.md.
 
 --quick                 a short run: fewer rounds, less of everything
 --only PART,…           operations, servers, stamps, addresses, memory, cold, connections
@@ -82,10 +82,9 @@ def main() -> None:
         for budget in report.judged(results):
             print(budget.line())
         if names == traffic.OPERATIONS:
-            report.charts(results)
             report.write(results)
             document.write(results)
-            print(f"\nWritten: bench/results.json, docs/benchmarks.md, docs/img/*.svg ({results['took_s']} s)")
+            print(f"\nWritten: bench/results.json, docs/benchmarks.md ({results['took_s']} s). Draw them: make charts")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a run prints and writes: the table, the budgets, the charts, results.json."""
+"""What a run prints and writes: the table, the budgets, results.json."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.budgets import Budget, budgets
-from bench.chart import Bar, bars
 from bench.database import ROOT, cluster, setting
 
 RESULTS = ROOT / "bench" / "results.json"
-IMAGES = ROOT / "docs" / "img"
-LIMITS = {"v2_score": 4.5, "embed_score": 4.5, "internal_score": 4.5}
 
 
 def machine() -> dict[str, Any]:
@@ -79,38 +76,6 @@ def judged(results: dict[str, Any]) -> list[Budget]:
     found = list(budgets(results))
     results["budgets"] = [budget.as_json() for budget in found]
     return found
-
-
-def charts(results: dict[str, Any], folder: Path = IMAGES) -> None:
-    """The SVGs of the documents."""
-    folder.mkdir(parents=True, exist_ok=True)
-    by_limit = {
-        budget["promise"].partition(",")[0]: budget["limit"]
-        for budget in results.get("budgets", [])
-        if budget["promise"].endswith("steady: p50") or ": p50" in budget["promise"]
-    }
-    rows = [Bar("floor", 1.0, f"{results['floor']['c1']['p50_ms']:.2f} ms")]
-    rows += [
-        Bar(
-            name,
-            ratios["steady"]["c1"]["p50_to_floor"],
-            f"{ratios['steady']['c1']['p50_to_floor']:.1f} ×, "
-            f"{results['operations'][name]['steady']['c1']['p50_ms']:.2f} ms",
-            by_limit.get(name),
-        )
-        for name, ratios in results["ratios"].items()
-        if "steady" in ratios
-    ]
-    note = "p50 at concurrency 1 in the steady state, over the floor of the same round; the mark is the budget"
-    (folder / "latency.svg").write_text(bars("Latency as a multiple of the floor", note, rows))
-    faster = [
-        Bar(name, ratios["steady"]["c8"]["rps_to_baseline"], f"{ratios['steady']['c8']['rps_to_baseline']:.0f} ×")
-        for name, ratios in results["ratios"].items()
-        if "rps_to_baseline" in ratios.get("steady", {}).get("c8", {})
-    ]
-    if faster:
-        note = "requests a second at concurrency 8 over the slow host's, one worker each"
-        (folder / "throughput.svg").write_text(bars("Throughput as a multiple of the slow host", note, faster))
 
 
 def write(results: dict[str, Any]) -> None:

