@@ -17,6 +17,8 @@ from django.core.signals import setting_changed
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from . import process
+
 logger = logging.getLogger(__name__)
 
 Names = TypeVar("Names", bound=Iterable[Any])
@@ -272,6 +274,11 @@ class Conf:
     def jwt_signing_key(self) -> str:
         """``NINJA_JWT["SIGNING_KEY"]``, else ``SECRET_KEY``: what access tokens are signed with."""
         return cast(str, host("NINJA_JWT").ninja_jwt.get("SIGNING_KEY") or settings.SECRET_KEY)
+
+    @property
+    def runs_threads(self) -> bool:
+        """Whether anything of this app may run off the request's thread: ``BACKGROUND``, and never in Lambda."""
+        return process.has_threads() and own().background
 
     def guard_limits(self, operation_id: str | None = None) -> dict[str, Any]:
         """The guard's limits by their keys, those of one operation over those of all."""

@@ -97,6 +97,12 @@ def request_id(request: HttpRequest) -> str:
     return known
 
 
+def known_as(request: HttpRequest, identifier: str) -> None:
+    """What the request is called where its caller gave it no ``X-Request-ID``: by the server, say."""
+    if not _REQUEST_ID.match(request.META.get("HTTP_X_REQUEST_ID", "")) and _REQUEST_ID.match(identifier):
+        setattr(request, _REQUEST_ID_SEEN, identifier)
+
+
 class operation:
     """The span and the log line of one request to one operation."""
 

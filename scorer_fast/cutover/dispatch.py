@@ -28,7 +28,6 @@ from .. import telemetry
 from ..errors import Problem, Refused, VerifierDown
 from ..http import call
 from ..http.catalogue import OPERATIONS, Operation, find
-from ..http.problems import problem_response
 from ..settings import conf
 from . import circuit, experiment, figures, flags, pool
 from .flags import Route
@@ -130,18 +129,18 @@ def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
             return response
         if response.status_code == 503 or call.commit_attempted(request):
             breaker.ended_otherwise(admission)
-            return response if response.status_code == 503 else problem_response(Problem.UNAVAILABLE)
+            return response if response.status_code == 503 else call.front_of(request).refuse(Problem.UNAVAILABLE)
         _log(logging.ERROR, "the fast path answered %s; the host answers", operation, request, None, response)
     except Refused as error:
         breaker.ended_otherwise(admission)
-        response = problem_response(error.problem)
+        response = call.front_of(request).refuse(error.problem)
         failed = response.status_code >= 500
         return response
     except Exception as error:
         if call.commit_attempted(request) or _host_would_fare_no_better(error):
             breaker.ended_otherwise(admission)
             _log(logging.WARNING, "the fast path could not answer; 503", operation, request, error)
-            return problem_response(Problem.UNAVAILABLE)
+            return call.front_of(request).refuse(Problem.UNAVAILABLE)
         _log(logging.ERROR, "the fast path failed; the host answers", operation, request, error)
     except BaseException:
         breaker.ended_otherwise(admission)

@@ -54,6 +54,7 @@ SKEW = timedelta(milliseconds=250)  # between the clocks of two servers that wri
 IDLE_SECONDS = 2.0  # after which the comparing thread gives its connections back
 FAILURES_TO_PAUSE = 5  # reads that failed one after the other
 PAUSE_SECONDS = 10.0
+LEAST_SECONDS = 1.0  # left of a request's time; below it nothing is compared before it is answered
 DOUBT_SECONDS = 600.0  # how long a doubt is remembered
 
 # Outcomes, one per request that shadow looked at.
@@ -134,6 +135,9 @@ def before(operation: Operation, request: HttpRequest) -> Handle | None:
     try:
         if random.random() >= conf.shadow_sample:
             return None
+        if call.front_of(request).seconds_left() < LEAST_SECONDS:
+            figures.count(operation.id, TOO_LATE)
+            return None
         if _breaker.is_open():
             figures.count(operation.id, PAUSED)
             return None
@@ -151,8 +155,9 @@ def after(handle: Handle, response: HttpResponse, started: float, ended: float) 
             return
         handle.ended = datetime.now(UTC)
         handle.answer = Answer(response.status_code, bytes(response.content))
-        handle.deadline = time.monotonic() + conf.shadow_deadline_seconds
-        if conf.background or _on_event_loop():
+        left = call.front_of(handle.request).seconds_left() - LEAST_SECONDS
+        handle.deadline = time.monotonic() + min(conf.shadow_deadline_seconds, left)
+        if conf.runs_threads or _on_event_loop():
             if not _worker.put(handle):
                 figures.count(handle.operation.id, QUEUE_FULL)
         else:
@@ -465,6 +470,9 @@ def _measure_noise(handle: Handle) -> str:
 
 
 def _ask_host(request: HttpRequest) -> HttpResponse:
+    host = call.front_of(request).host
+    if host is not None:
+        return host(request)
     match = resolve(request.path_info, getattr(request, "urlconf", None))
     request.resolver_match = match
     view = async_to_sync(match.func) if iscoroutinefunction(match.func) else match.func

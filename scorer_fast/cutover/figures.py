@@ -141,7 +141,7 @@ class _Recorder:
     def start(self) -> None:
         """Make sure that the thread runs, where threads are wanted."""
         thread = self._thread
-        if (thread is None or not thread.is_alive()) and not self._ending and conf.background:
+        if (thread is None or not thread.is_alive()) and not self._ending and conf.runs_threads:
             with self.lock:
                 if self._thread is None or not self._thread.is_alive():
                     self._thread = threading.Thread(target=self._run, name="scorer-fast-figures", daemon=True)

@@ -303,7 +303,6 @@ class _Watch:
 
 
 _watch = _Watch()
-_in_line = False
 
 
 def current() -> Snapshot:
@@ -313,20 +312,14 @@ def current() -> Snapshot:
 
 def looks_in_line() -> bool:
     """Whether :func:`current` may ask the database (tests, Lambda, no background threads)."""
-    return _in_line or (conf.flags_inline or not conf.background)
-
-
-def look_in_line() -> None:
-    """From now on requests of this process look themselves: its threads are frozen between requests."""
-    global _in_line
-    _in_line = True
+    return conf.flags_inline or not conf.runs_threads
 
 
 def reset() -> None:
     """Forget all that this process knows, as after a fork: the next request starts anew."""
-    global _watch, _in_line
+    global _watch
     _watch.end()
-    _watch, _in_line = _Watch(), False
+    _watch = _Watch()
 
 
 def _after_fork() -> None:

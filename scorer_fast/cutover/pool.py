@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import select
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,6 +22,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..db.connection import hung_up
 from ..settings import conf
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def _ready_connections() -> None:
         connection = connections[alias]
         if connection.connection is None:
             _keep(connection)
-        elif _hung_up(connection):
+        elif hung_up(connection):
             connection.close()
 
 
@@ -169,13 +169,3 @@ def _keep(connection: BaseDatabaseWrapper) -> None:
     settings = connection.settings_dict
     if settings["CONN_MAX_AGE"] == 0 and not settings["OPTIONS"].get("pool"):
         connection.settings_dict = {**settings, "CONN_MAX_AGE": conf.asgi_conn_max_age}
-
-
-def _hung_up(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the server closed the idle connection; asks the socket, not the server."""
-    try:
-        poll = select.poll()
-        poll.register(connection.connection.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-    except Exception:
-        return True

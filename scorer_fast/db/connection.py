@@ -8,6 +8,7 @@ does not write (after a failover), or of a session with stale plans. What such a
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -329,3 +330,13 @@ def _sent(statement: Generator[Any, Any, T], meanwhile: Meanwhile[Any]) -> Gener
     except StopIteration as stop:
         value: T = stop.value
         return value
+
+
+def hung_up(connection: Any) -> bool:
+    """Whether the server closed the idle connection; asks the socket, not the server."""
+    try:
+        poll = select.poll()
+        poll.register(connection.connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    except Exception:
+        return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -26,25 +27,43 @@ PATH_LENGTH = 1000  # characters: account_accountapikeyanalytics.path
 
 def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResponse]) -> HttpResponse:
     """``answer()``, with a row of what came of it."""
-    if not conf.api_analytics or not context.is_live():
+    if not is_recorded():
         return answer()
     try:
         response = answer()
     except Refused as refused:
         status, detail = PROBLEMS[refused.problem]
-        _store(request, key, status, "" if refused.problem is Problem.RATE_LIMITED else detail, None)
+        store(request, key, status, "" if refused.problem is Problem.RATE_LIMITED else detail, None)
         raise
     except Exception as error:
         if not context.is_called():  # else the host's view may still answer, and record, the call
             status = PROBLEMS[Problem.UNAVAILABLE][0] if isinstance(error, OUTAGES) else 500
-            _store(request, key, status, type(error).__name__, None)
+            store(request, key, status, type(error).__name__, None)
         raise
-    _store(request, key, response.status_code, None, response.content.decode())
+    store(request, key, response.status_code, None, response.content.decode())
     return response
 
 
-def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None, response: str | None) -> None:
-    """Store the call; a failure is logged and changes nothing else."""
+def is_recorded() -> bool:
+    """Whether the call under way is to be stored."""
+    return conf.api_analytics and context.is_live()
+
+
+def store(
+    request: HttpRequest,
+    key: ApiKeyRow,
+    status: int,
+    error: str | None,
+    response: str | None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, Any] | None = None,
+    payload: Any = None,
+) -> None:
+    """Store a call; a failure is logged and changes nothing else.
+
+    ``headers`` and ``query`` (parameters by name) are the request's unless they are given; secret headers are masked.
+    """
     alias = conf.database
     try:
         row = {
@@ -52,11 +71,12 @@ def _store(request: HttpRequest, key: ApiKeyRow, status: int, error: str | None,
             "path": request.path[:PATH_LENGTH],
             "api_key_id": key.id,
             "error": error,
-            "headers": _json(_masked(request.headers)),
+            "headers": _json(_masked(request.headers if headers is None else headers)),
             "path_segments": _json(request.path.split("/")[1:]),
-            "query_params": _json(dict(request.GET.lists())),
+            "query_params": _json(dict(request.GET.lists()) if query is None else query),
             "response": response,
             "status_code": status,
+            "payload": None if payload is None else _json(payload),
         }  # fmt: skip
         if in_transaction(alias):
             with transaction.atomic(using=alias):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,61 +16,19 @@ from .. import __version__, telemetry
 from ..errors import Problem, Refused
 from ..scoring import context
 from . import ceramic_cache, embed, internal, v2
+from .body import parse
 from .catalogue import find
 from .problems import OUTAGES, problem_response
 
 logger = logging.getLogger("scorer_fast")
 View = Callable[..., HttpResponse]
 
-_ESCAPES = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # NUL, or a surrogate that may stand alone
-_DEPTH = 200  # brackets of a body that are not looked at; nesting beyond it is refused
-
 
 class StrictParser(Parser):
-    """JSON as the tables can hold it: no NUL, no lone surrogate, no NaN or Infinity, no endless nesting."""
+    """JSON as the tables can hold it."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        body = request.body
-        # Strictly: json.loads would let bytes that stand for a lone surrogate pass.
-        text = body.decode(json.detect_encoding(body))
-        value = _STRICT.decode(text)
-        if text.count("[") + text.count("{") > _DEPTH:
-            _check_depth(value)
-        if _ESCAPES.search(text):
-            written = json.dumps(value, ensure_ascii=False)
-            written.encode()  # a lone surrogate cannot be encoded
-            if re.search(r"(?<!\\)(?:\\\\)*\\u0000", written):
-                raise ValueError("NUL")
-        return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(digits)
-    return number
-
-
-_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-
-
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        if depth > _DEPTH:
-            raise ValueError("nesting")
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
+        return parse(request.body)
 
 
 api = NinjaAPI(

@@ -13,16 +13,61 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
+from ..errors import Problem
 from ..scoring import context
 from . import rate_limit
+from .problems import problem_response
 
 URLCONF = "scorer_fast.http.routes"
+FRONT = "scorer_fast_front"
 Rows = Mapping[str, list[dict[str, Any]]]
+
+
+class Front(Protocol):
+    """Where a request came in; one that did not come by Django's URLs bears it as its attribute ``FRONT``."""
+
+    host: Callable[[HttpRequest], HttpResponse] | None
+    """Who else can answer; None: the view that Django's URLs name."""
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """The operation's answer, errors included; raises what it did not expect."""
+
+    def refuse(self, problem: Problem) -> HttpResponse:
+        """The answer to a request that ends with ``problem``."""
+
+    def seconds_left(self) -> float:
+        """How long the request may still take."""
+
+
+class _Urls:
+    """Requests of a Django server: this app's own URLconf answers."""
+
+    host: Callable[[HttpRequest], HttpResponse] | None = None
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        match = _resolver().resolve(request.path_info)
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        return response
+
+    def refuse(self, problem: Problem) -> HttpResponse:
+        return problem_response(problem)
+
+    def seconds_left(self) -> float:
+        return float("inf")
+
+
+def front_of(request: HttpRequest) -> Front:
+    """Where ``request`` came in."""
+    front: Front = getattr(request, FRONT, _URLS)
+    return front
+
+
+_URLS = _Urls()
 
 
 def _resolver() -> URLResolver:
@@ -40,10 +85,8 @@ def call(request: HttpRequest) -> HttpResponse:
     While it runs and after it raised, :func:`commit_attempted` tells whether a COMMIT was sent:
     then the outcome is unknown and nobody else may answer the request.
     """
-    match = _resolver().resolve(request.path_info)
     with context.serving(request):
-        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
-    return response
+        return front_of(request).answer(request)
 
 
 def commit_attempted(request: HttpRequest) -> bool:
@@ -79,15 +122,13 @@ class Rehearsal:
 
     def decide(self, now: datetime) -> Planned:
         """Decide on the rows read earlier, as at ``now``; touches no row, counts nothing, stores nothing."""
-        match = _resolver().resolve(self._request.path_info)
         with context.deciding(self._request, self._reads, now) as deciding:
-            response = match.func(self._request, *match.args, **match.kwargs)
+            response = front_of(self._request).answer(self._request)
         return Planned(response.status_code, response.content, deciding.rows(), deciding.read_rows)
 
 
 def rehearse(request: HttpRequest) -> Rehearsal:
     """Take the reads that deciding needs; rate limits, analytics and key migration are left alone."""
-    match = _resolver().resolve(request.path_info)
     with context.reading(request) as reads, suppress(context.ReadTaken):
-        match.func(request, *match.args, **match.kwargs)
+        front_of(request).answer(request)
     return Rehearsal(request, reads)

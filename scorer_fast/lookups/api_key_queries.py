@@ -56,16 +56,16 @@ INSERT_ANALYTICS = """
 -- one call of an API key
 INSERT INTO account_accountapikeyanalytics (
     created_at, path, api_key_id, error, headers, path_segments, query_params,
-    response, response_skipped, status_code)
+    response, response_skipped, status_code, payload)
 VALUES (
     %(created_at)s, %(path)s, %(api_key_id)s, %(error)s, %(headers)s::jsonb, %(path_segments)s::jsonb,
-    %(query_params)s::jsonb, to_jsonb(%(response)s::text), FALSE, %(status_code)s)
+    %(query_params)s::jsonb, to_jsonb(%(response)s::text), FALSE, %(status_code)s, %(payload)s::jsonb)
 """
 
 
 def insert_analytics(alias: str, row: dict[str, Any]) -> int:
     """Store one call; ``response`` is text or None.
 
-    ``headers``, ``path_segments`` and ``query_params`` are JSON text.
+    ``headers``, ``path_segments``, ``query_params`` and, where it is not None, ``payload`` are JSON text.
     """
     return run(alias, INSERT_ANALYTICS, row)

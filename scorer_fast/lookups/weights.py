@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.signals import setting_changed
 
@@ -19,8 +19,16 @@ from .queries import get_weights
 
 _ENTRIES = 1000  # communities a process remembers
 
+
+class Known(NamedTuple):
+    """A community's weights: as JSON text as they are stored, and as numbers."""
+
+    written: str
+    floats: dict[str, float]
+
+
 _lock = threading.Lock()
-_remembered: dict[tuple[str, int], tuple[float, dict[str, float]]] = {}
+_remembered: dict[tuple[str, int], tuple[float, Known]] = {}
 
 
 def embed_weights(community_id: str | None) -> dict[str, float]:
@@ -28,19 +36,28 @@ def embed_weights(community_id: str | None) -> dict[str, float]:
     if not community_id:
         return cache_weights()
     try:
-        return _weights(int(community_id))
+        return _weights(int(community_id)).floats
     except ValueError:
         raise Refused(Problem.NO_COMMUNITY) from None
 
 
 def cache_weights() -> dict[str, float]:
     """The weights of the community ``CERAMIC_CACHE_SCORER_ID``."""
+    return _configured().floats
+
+
+def cache_weights_as_written() -> str:
+    """The same as the scorer's JSON text: a weight that is text there stays text."""
+    return _configured().written
+
+
+def _configured() -> Known:
     if conf.cache_scorer_id is None:
         raise Refused(Problem.NO_COMMUNITY)
     return _weights(conf.cache_scorer_id)
 
 
-def _weights(community_id: int) -> dict[str, float]:
+def _weights(community_id: int) -> Known:
     if abs(community_id) > BIGINT:
         raise Refused(Problem.NO_COMMUNITY)
     note(scorer_id=community_id)
@@ -50,7 +67,7 @@ def _weights(community_id: int) -> dict[str, float]:
     return weights
 
 
-def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
+def _known_or_read(key: tuple[str, int]) -> Known | None:
     # What a caller's transaction sees may be rolled back: it is neither remembered nor answered from memory.
     is_own = not in_transaction(key[0])
     known = _remembered.get(key) if is_own else None
@@ -60,7 +77,7 @@ def _known_or_read(key: tuple[str, int]) -> dict[str, float] | None:
         row = get_weights(*key)
     if row is None:
         return None  # and not remembered: a community that is created answers at once
-    weights = Weights(row[0]).as_floats()
+    weights = Known(row[0] or "{}", Weights(row[0]).as_floats())
     if is_own:
         with _lock:
             if len(_remembered) >= _ENTRIES:

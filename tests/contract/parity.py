@@ -1,7 +1,8 @@
 """Runs recorded cases on a throw-away database that it makes anew: `make parity CASES=<folder>`.
 
 Settings come from DJANGO_SETTINGS_MODULE (settings.test when unset), so that a host can be held to the same
-cases. The arguments are replay.py's own; its last line is `N passed, N failed`, and its exit code tells too.
+cases. A folder `lambda-…` is of events, and lambda_replay.py runs it. The arguments are the runner's own; its last
+line is `N passed, N failed`, and its exit code tells too.
 """
 
 import os
@@ -27,9 +28,11 @@ def main() -> None:
 
     django.setup()
     make_database()
+    import lambda_replay
     import replay
 
-    replay.main()
+    folder = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+    (lambda_replay if Path(folder).name.startswith("lambda") else replay).main()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ from pytest_django import Settings
 
 from scorer_fast import lambda_handler
 from scorer_fast.cutover import figures, flags
+from scorer_fast.http import call
+from scorer_fast.lambda_handler import application
+from tests.lambda_handler.conftest import OWNER
 
-from .conftest import OWNER, SCORE
+SCORE = f"/v2/stamps/1/score/{OWNER}"
 
 Put = Callable[[Callable[[HttpRequest], HttpResponse]], None]
 # A server closes connections between requests, so the tests need transactions that are really committed.
@@ -24,11 +27,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def cold(installed: Settings) -> Iterator[None]:
-    lambda_handler._application.cache_clear()
-    installed.SCORER_FAST = {"BACKGROUND": True}  # what the handler must not rely on
+def cold(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A small host with the one line in MIDDLEWARE."""
+    monkeypatch.delenv(lambda_handler.HOST_HANDLER, raising=False)
+    application._application.cache_clear()
+    settings.ROOT_URLCONF = "tests.cutover.small_host"
+    settings.MIDDLEWARE = ["scorer_fast.cutover.middleware.ScorerFastMiddleware"]
+    settings.SCORER_FAST = {"BACKGROUND": True}  # what the handler must not rely on
     yield
-    lambda_handler._application.cache_clear()
+    application._application.cache_clear()
+
+
+@pytest.fixture
+def fast_path(monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Put a function in the place of all operations."""
+
+    def put(answer: Callable[[HttpRequest], HttpResponse]) -> None:
+        monkeypatch.setattr(call, "call", answer)
+
+    put(lambda request: JsonResponse({"from": "fast"}))
+    return put
 
 
 def event(method: str = "GET", path: str = SCORE, body: str = "", **more: Any) -> dict[str, Any]:
@@ -45,7 +63,6 @@ def event(method: str = "GET", path: str = SCORE, body: str = "", **more: Any) -
 
 
 def test_an_event_is_answered_as_the_flags_say_without_any_thread(fast_path: Put) -> None:
-    before = threading.active_count()
     answer = lambda_handler.handler(event(), None)
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["from"] == "host"
@@ -54,8 +71,7 @@ def test_an_event_is_answered_as_the_flags_say_without_any_thread(fast_path: Put
     answer = lambda_handler.handler(event(), None)
     assert json.loads(answer["body"]) == {"from": "fast"}
     assert answer["multiValueHeaders"]["X-Scorer-Path"] == ["fast"]
-    assert not [thread for thread in threading.enumerate() if thread.name == "scorer-fast-flags"]
-    assert threading.active_count() <= before + 1  # the figures' thread, where BACKGROUND is on
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("scorer-fast")]
 
 
 def test_repeated_headers_and_parameters_and_bodies_arrive_whole(fast_path: Put) -> None:
@@ -105,11 +121,24 @@ def test_figures_are_stored_before_the_process_is_frozen(fast_path: Put, setting
     assert sum(found["fast"].buckets.values()) == 1
 
 
-def test_single_valued_headers_are_refused_with_the_remedy() -> None:
+@pytest.mark.parametrize("hosts", [[], ["*"], [".example.org", "example.com"], ["localhost"]])
+def test_a_load_balancers_health_check_brings_no_host(hosts: list[str], settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = hosts
+    settings.DEBUG = False
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.common.CommonMiddleware"]
+    for headers in ({"headers": {"user-agent": "ELB-HealthChecker/2.0"}}, {"multiValueHeaders": {"accept": ["*/*"]}}):
+        asked = {key: value for key, value in event(path="/health").items() if "eaders" not in key}
+        answer = lambda_handler.handler({**asked, **headers}, None)
+        assert answer["statusCode"] == (200 if hosts else 400)  # no host is allowed at all
+
+
+def test_single_valued_events_are_answered_in_their_form(fast_path: Put) -> None:
+    flags.set_mode("v2_score", "fast", None, "a test", "test")
     asked = event()
     asked["headers"] = {name: values[0] for name, values in asked.pop("multiValueHeaders").items()}
-    with pytest.raises(ImproperlyConfigured, match=r"lambda\.multi_value_headers\.enabled"):
-        lambda_handler.handler(asked, None)
+    answer = lambda_handler.handler(asked, None)
+    assert json.loads(answer["body"]) == {"from": "fast"}
+    assert answer["headers"]["X-Scorer-Path"] == "fast"
 
 
 def test_without_apig_wsgi_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
