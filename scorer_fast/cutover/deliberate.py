@@ -23,6 +23,7 @@ KEY_EXPIRED = "the API key has expired"
 KEY_REVOKED = "the API key is revoked"
 KEY_SHA512 = "the API key was written by djangorestframework-api-key 3"
 KEY_CANNOT_READ = "the API key has read_scores false"
+STAMP_BEYOND = "a live stamp of the address is beyond the bounds of a credential"
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,10 @@ def _let_in(case: Case) -> bool:
     return case.control.status == 401 != case.candidate.status and case.fact(KEY_SHA512) is True
 
 
+def _beyond_bounds(case: Case) -> bool:
+    return max(case.control.status, case.candidate.status) < 300 and case.fact(STAMP_BEYOND) is True
+
+
 _SCORE_AND_ROWS = re.compile(r"status|body(\.score)?\.(?!stamps\[\])|rows\.|body\Z")
 
 DELIBERATE: tuple[Deliberate, ...] = (
@@ -327,6 +332,13 @@ DELIBERATE: tuple[Deliberate, ...] = (
         _host_failed_the_score,
         _SCORE_AND_ROWS,
     ),
+    Deliberate(
+        "beyond_bounds",
+        "a credential beyond the bounds of structure (domain/bounds.py): unreadable, left out and logged",
+        _EVERY,
+        _beyond_bounds,
+        _SCORE_AND_ROWS,
+    ),
 )
 
 
@@ -348,6 +360,7 @@ __all__ = [
     "KEY_REVOKED",
     "KEY_SHA512",
     "NOT_JSON",
+    "STAMP_BEYOND",
     "Case",
     "Deliberate",
     "Fact",

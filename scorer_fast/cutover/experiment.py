@@ -293,7 +293,7 @@ def _outcome(handle: Handle) -> str:
     if not found.differences:
         return MATCHED
     handle.check_time()
-    case = Case(handle.operation.id, handle.recorded, control, candidate, _facts(handle))
+    case = Case(handle.operation.id, handle.recorded, control, candidate, _facts(handle, candidate.rows))
     unasked, on_purpose = deliberate.sort_out(case, found.differences)
     mismatches = _settled(handle, control, candidate, unasked)
     if unasked and not mismatches:
@@ -326,10 +326,18 @@ def _raised(handle: Handle, error: Exception) -> str:
     return HOST_FAILED if failed else MISMATCHED
 
 
-def _facts(handle: Handle) -> deliberate.Fact:
+def _facts(handle: Handle, rows: Rows | None = None) -> deliberate.Fact:
+    """What neither answer shows; ``rows``: the planned ones, which tell whom the request is about."""
     known: list[sql.KeyState | None] = []
 
     def fact(name: str) -> bool | None:
+        if name == deliberate.STAMP_BEYOND:
+            with _reading(conf.database):
+                return any(
+                    call.is_left_out(text)
+                    for passport in (rows or {}).get("registry_passport", ())
+                    for text in sql.list_live_credentials(conf.database, passport["address"])
+                )
         if not known:
             key = handle.recorded.header("X-API-Key") or _second_word(handle.recorded.header("Authorization"))
             if key in conf.demo_api_key_aliases:

@@ -400,3 +400,19 @@ def get_key_state(alias: str, prefix: str, now: datetime) -> KeyState | None:
     """The key's state as at ``now``; None for an unknown prefix."""
     row = fetch_one(alias, GET_KEY_STATE, {"prefix": prefix, "now": now})
     return None if row is None else KeyState(*row)
+
+
+LIST_LIVE_CREDENTIALS = """
+-- the credentials of an address's stamps that are not deleted, as text;
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+SELECT c.stamp::text
+FROM ceramic_cache_ceramiccache AS c
+WHERE c.address = %(address)s
+  AND c.type = 1
+  AND c.deleted_at IS NULL
+"""
+
+
+def list_live_credentials(alias: str, address: str) -> list[str]:
+    """What scoring may have been given of an address."""
+    return [text for (text,) in fetch_all(alias, LIST_LIVE_CREDENTIALS, {"address": address})]

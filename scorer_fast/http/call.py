@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
+from ..domain import bounds
 from ..errors import Problem
 from ..scoring import context
 from . import rate_limit
@@ -97,6 +98,11 @@ def commit_attempted(request: HttpRequest) -> bool:
 def hand_over(request: HttpRequest) -> None:
     """Undo what serving ``request`` counted, before the host's view answers it in its place; never raises."""
     rate_limit.give_back(request)
+
+
+def is_left_out(credential: str) -> bool:
+    """Whether the fast path leaves a stamp out for what its credential is made of, signed well or not."""
+    return bounds.check(credential) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..domain import credentials
+from ..domain import bounds, credentials
 from ..domain.credentials import Stamp, Valid
 from . import context, verifier
 from .plan import Rules
@@ -61,6 +61,7 @@ def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime
         now=now,
         multi=rules.multi_nullifier,
     ).candidates
+    candidates = tuple(stamp for stamp in candidates if bounds.check(stamp.text or "") is None)
     if not candidates:
         return None
     answers = verifier.start([stamp.text or "" for stamp in candidates])

@@ -41,7 +41,7 @@ from .read import ScoringRow
 from .reading import reading_of, settled_of
 from .rescore_batch import AddressRow, AwardWrite, CommunityRow, MovedLink, ScoreOfPassport, StoredEvidence
 from .rescore_runs import BatchRow, FailureRow, RunRow
-from .service import log_unreadable, rules, score_address
+from .service import rules, score_address
 from .turns import GivenUp, Turn, Turns
 from .verifier import VERIFIER
 
@@ -539,7 +539,7 @@ def read_members(
         except Exception as error:
             failures.append(FailureRow(row.passport_id, row.address, _said(error)))
             continue
-        log_unreadable(reading.unreadable)
+        signatures.log_unreadable(reading.unreadable)
         members.append(member)
     return members, failures
 

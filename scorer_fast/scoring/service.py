@@ -5,7 +5,6 @@ What eight operations share; each of them says which community, what it changes 
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -31,8 +30,6 @@ from .plan import NO_CHANGE, Change, Plan, Rules, decide
 from .read import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
 from .verifier import VERIFIER
 from .write import queued, write
-
-logger = logging.getLogger("scorer_fast")
 
 
 class Scored(NamedTuple):
@@ -198,7 +195,7 @@ def _decide(
         now=now,
         multi=the_rules.multi_nullifier,
     )
-    log_unreadable(reading.unreadable)
+    signatures.log_unreadable(reading.unreadable)
     settled_count = 0 if row.is_in_full or row.settled is None else len(row.settled.counting)
     if settled_count:
         count("signatures.remembered", settled_count)
@@ -254,17 +251,6 @@ def _keep(plan: Plan, found: Found, written: Written | None) -> None:
         one = readings.settled_of(plan, found.verified, is_whole=found.is_whole)
         settled = [] if one is None else [one]
     signatures.keep(found.checked, plan.now, kept, settled, are_written=written is not None)
-
-
-def log_unreadable(unreadable: Sequence[credentials.Unreadable]) -> None:
-    """Count and log stamps that were left out."""
-    count("stamps.unreadable", len(unreadable))
-    for stamp in unreadable:
-        logger.warning(
-            "a stamp was left out: %s",
-            stamp.reason,
-            extra={"ceramic_cache_id": stamp.key, "provider": stamp.provider},
-        )
 
 
 def _pause(attempt: int) -> None:

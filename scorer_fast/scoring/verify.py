@@ -14,7 +14,8 @@ from typing import NamedTuple
 from django.db import transaction
 
 from ..db.connection import sqlstate
-from ..domain.credentials import Valid
+from ..domain import bounds
+from ..domain.credentials import Unreadable, Valid
 from ..settings import conf
 from ..telemetry import count
 from . import context, verifier
@@ -44,31 +45,51 @@ def check(candidates: Sequence[Valid], *, reverify: bool, ahead: Ahead | None = 
 
     What it was asked ``ahead`` is not asked again.
     """
-    unknown = [stamp for stamp in candidates if not stamp.remembered]
-    again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
+    asked_about = [stamp for stamp in candidates if reverify or not stamp.remembered]
+    count("signatures.remembered", sum(stamp.remembered for stamp in candidates))
     if ahead is not None:
         meet(stamp.text or "" for stamp in candidates if stamp.remembered and stamp.key in ahead.credentials)
-    if not unknown and not again:
-        count("signatures.remembered", len(candidates))
+    if not asked_about:
         return Checked(tuple(candidates), (), ())
     timeout = conf.verify_timeout_seconds
-    answered = [] if ahead is None else [stamp for stamp in unknown if ahead.covers(stamp)]
+    within = _within_bounds(asked_about)
+    answered = [] if ahead is None else [stamp for stamp in within if not stamp.remembered and ahead.covers(stamp)]
     covered = {stamp.key for stamp in answered}
-    asked = [*(stamp for stamp in unknown if stamp.key not in covered), *again]
+    asked = [stamp for stamp in within if stamp.key not in covered]
     answers = verifier.verify([stamp.text or "" for stamp in asked], timeout)
     good = {stamp.digest: answer for stamp, answer in zip(asked, answers, strict=True)}
     if ahead is not None and answered:
         known = ahead.wait(timeout)
         good |= {stamp.digest: known[stamp.key] for stamp in answered}
-    meet(stamp.text or "" for stamp in unknown if good[stamp.digest])
-    count("signatures.remembered", len(candidates) - len(unknown))
+    new = tuple(stamp for stamp in within if not stamp.remembered and good[stamp.digest])
+    meet(stamp.text or "" for stamp in new)
     count("signatures.verified", sum(good.values()))
     count("signatures.rejected", len(good) - sum(good.values()))
     return Checked(
-        tuple(stamp for stamp in candidates if good.get(stamp.digest, True)),
-        tuple(stamp for stamp in unknown if good[stamp.digest]),
-        tuple(stamp for stamp in again if not good[stamp.digest]),
+        tuple(stamp for stamp in candidates if good.get(stamp.digest, stamp.remembered and not reverify)),
+        new,
+        tuple(stamp for stamp in asked_about if stamp.remembered and not good.get(stamp.digest, False)),
     )
+
+
+def _within_bounds(stamps: Sequence[Valid]) -> list[Valid]:
+    """Those of the stamps that didkit may see; the others are counted and logged as unreadable."""
+    reasons = [bounds.check(stamp.text or "") for stamp in stamps]
+    log_unreadable(
+        [Unreadable(stamp.key, stamp.provider, why) for stamp, why in zip(stamps, reasons, strict=True) if why]
+    )
+    return [stamp for stamp, why in zip(stamps, reasons, strict=True) if not why]
+
+
+def log_unreadable(unreadable: Sequence[Unreadable]) -> None:
+    """Count and log stamps that were left out."""
+    count("stamps.unreadable", len(unreadable))
+    for stamp in unreadable:
+        logger.warning(
+            "a stamp was left out: %s",
+            stamp.reason,
+            extra={"ceramic_cache_id": stamp.key, "provider": stamp.provider},
+        )
 
 
 def keep(

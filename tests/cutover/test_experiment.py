@@ -26,6 +26,8 @@ from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import Mismatch, MismatchSample
+from tests.factories import rows
+from tests.factories.rows import OWNER
 from tests.host import world
 
 pytestmark = pytest.mark.django_db
@@ -190,6 +192,20 @@ def test_a_client_over_its_rate_limit_is_not_compared(plan: Plan) -> None:
     shadow(v2(), says({"detail": "You have been rate limited!"}, 429), V2)
     assert outcomes() == {"rate_limited": 1}
     assert rehearsal.decided_at == []
+
+
+def test_a_stamp_beyond_the_bounds_may_be_left_out(plan: Plan) -> None:
+    """Where the host counts it; and only while the address has such a stamp."""
+    plan({"score": "0"}, rows={"registry_passport": [{"address": OWNER}]})
+    (stamp,) = rows.stamps(OWNER, "Google")
+    for stored, expected in (
+        (stamp.stamp, {"mismatched": 1}),
+        ({**stamp.stamp, "proof": {"type": "Ed25519Signature2020"}}, {"mismatched": 1, "deliberate": 1}),
+    ):
+        CeramicCache.objects.update(stamp=stored)
+        shadow(v2(), says({"score": "1"}), V2)
+        assert outcomes() == expected
+    assert ("v2_score", "deliberate", "body.score", "value") in groups()
 
 
 def test_facts_about_the_key_are_looked_up(plan: Plan) -> None:

@@ -17,7 +17,7 @@ FRONTS = ("lambda_handler",)
 OWN = {"settings", "errors", "telemetry", "addresses", "revision", "process"}
 # Whoever is named here may be imported by the package on the left, besides the standard library and itself.
 ALLOWED = {
-    "domain": {"Crypto"},
+    "domain": {"Crypto", "orjson"},
     "db": {"django", "orjson"},
     "scoring": {"domain", "db", *OWN, "django", "didkit", "orjson", "tqdm"},
     "lookups": {"domain", "db", "scoring", *OWN, "django", "orjson"},
