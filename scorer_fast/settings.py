@@ -82,6 +82,7 @@ class ScorerFast(BaseModel):
     await_rescores: bool = False  # True: also a score of unchanged stamps is on disk before it is answered
     background: bool = True  # False: nothing of this app runs off the request's thread
     # -- who may do what
+    docs: Literal["on", "staff", "off"] = "staff"  # who sees the OpenAPI document and its page: all, the admin's staff
     check_internal_token: bool = True  # False only behind a private load balancer
     enforce_read_scores: bool = True  # False: a key with read_scores false may read, as on the host
     enforce_token_address: bool = True  # False: a token reads any address, as on the host

@@ -33,4 +33,6 @@ HUMAN_POINTS_ENABLED = env.flag("HUMAN_POINTS_ENABLED", True)
 FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")
 FF_MULTI_NULLIFIER = env.text("FF_MULTI_NULLIFIER", "on")
 
+SCORER_FAST = {"DOCS": env.text("DOCS", "on")}
+
 LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"), env.text("LOG_FORMAT", "plain"))

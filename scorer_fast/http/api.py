@@ -9,13 +9,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
-from ninja import NinjaAPI
 from ninja.parser import Parser
 
 from .. import __version__, telemetry
 from ..errors import Problem, Refused
 from ..scoring import context
-from . import ceramic_cache, embed, internal, v2
+from . import ceramic_cache, docs, embed, internal, v2
 from .body import parse
 from .catalogue import find
 from .problems import OUTAGES, problem_response
@@ -31,13 +30,14 @@ class StrictParser(Parser):
         return parse(request.body)
 
 
-api = NinjaAPI(
+api = docs.DocumentedAPI(
     title="scorer_fast",
     version=__version__,
     description="Scores of Ethereum addresses from verifiable credentials, and what belongs to them.",
     urls_namespace="scorer_fast",
-    docs_url="/scorer-fast/docs",
-    openapi_url="/scorer-fast/openapi.json",
+    docs=docs.LocalSwagger(),
+    docs_url=docs.PAGE,
+    openapi_url=docs.DOCUMENT,
     parser=StrictParser(),
 )
 for family in (v2, embed, ceramic_cache, internal):
@@ -89,7 +89,12 @@ def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[U
     return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 
-_URLS = api.urls[0]  # once: Ninja 1.3 registers the API anew each time it is asked
+def _only_documents_guarded(pattern: Any) -> Any:
+    return _wrapped([pattern], docs.guarded)[0] if pattern.name in ("openapi-json", "openapi-view") else pattern
+
+
+# Once: Ninja 1.3 registers the API anew each time it is asked.
+_URLS = [_only_documents_guarded(pattern) for pattern in api.urls[0]]
 # Every view instrumented; what is unexpected is raised to the caller.
 PATTERNS = _wrapped(_URLS, _answering)
 # The same for a service of its own, where nobody stands behind it: what an outage is answered is in its line too.

@@ -1,17 +1,22 @@
 """The OpenAPI document names the twenty operations, and says what is really answered."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles import finders
 from django.test import Client
+from pytest_django import Settings
 
 from api.account.models import Community
 from scorer_fast.http.api import api
 from scorer_fast.http.catalogue import OPERATIONS, Operation, find
+from scorer_fast.http.examples import EXAMPLES, Example
 from scorer_fast.http.problems import PROBLEMS
 from tests.contract import replay
 from tests.factories import rows
@@ -197,8 +202,91 @@ def test_a_live_answer_is_as_the_document_says(operation: Operation, one: Commun
     assert response["Content-Type"].startswith("application/json")
 
 
+def example_of(operation: Operation) -> Example:
+    return EXAMPLES[operation.id]
+
+
+def test_every_operation_has_an_example() -> None:
+    assert list(EXAMPLES) == IDS
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_its_example_is_as_its_schemas_say(operation: Operation) -> None:
+    details, status = described(operation), GOOD_STATUS.get(operation.id, 200)
+    validator(operation, status).validate(details["responses"][str(status)]["content"]["application/json"]["example"])
+    if "requestBody" in details:
+        content = details["requestBody"]["content"]["application/json"]
+        schema = {**content["schema"], "components": document()["components"]}
+        jsonschema_rs.Draft202012Validator(schema).validate(content["example"])
+    else:
+        assert example_of(operation).body is None
+    named = {given["name"]: given for given in details.get("parameters", [])}
+    optional = {name for name, given in named.items() if not given["required"]}
+    assert set(named) - optional <= set(example_of(operation).parameters) <= set(named)
+    for name, value in example_of(operation).parameters.items():
+        jsonschema_rs.Draft202012Validator(named[name]["schema"]).validate(value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation.method == "GET"])
+def test_the_example_names_what_is_answered(operation: Operation, one: Community) -> None:
+    """The same keys as a live answer, on every level that is no data."""
+    rows.stamps(rows.OWNER, "Google")
+    rows.ruleset("Custom", {"all": 1})
+    live, example = good(operation.id).send().json(), example_of(operation).answer
+    if operation.group != "weights":
+        assert set(live) == set(example)
+    if "stamps" in live and isinstance(live["stamps"], dict):
+        assert set(live["stamps"]["Google"]) == set(example["stamps"]["Google"])
+
+
 @pytest.mark.django_db
 def test_the_document_and_its_page_are_served() -> None:
     served = Client().get("/scorer-fast/openapi.json")
     assert (served.status_code, served.json()["info"]["title"]) == (200, "scorer_fast")
     assert Client().get("/scorer-fast/docs").status_code == 200
+
+
+@pytest.mark.django_db
+def test_the_page_loads_nothing_from_elsewhere(settings: Settings) -> None:
+    page = Client().get("/scorer-fast/docs").content.decode()
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert any(name.endswith("swagger-ui-bundle.js") for name in loaded)
+    assert not re.findall(r"https?://", page)
+    for name in loaded:
+        assert name.startswith(settings.STATIC_URL)
+        assert finders.find(name.removeprefix(settings.STATIC_URL)), name
+    assert json.loads(re.search(r'"swagger-settings">(.+?)</script>', page, re.DOTALL)[1])["validatorUrl"] is None
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "ninja"]
+    without = Client().get("/scorer-fast/docs")
+    assert (without.status_code, b"INSTALLED_APPS" in without.content) == (404, True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/scorer-fast/docs", "/scorer-fast/openapi.json"])
+@pytest.mark.parametrize(
+    ("docs", "who", "expected"),
+    [
+        ("off", "staff", 404),
+        ("on", "nobody", 200),
+        ("staff", "nobody", 302),
+        ("staff", "user", 302),
+        ("staff", "staff", 200),
+    ],
+)
+def test_who_sees_it(path: str, docs: str, who: str, expected: int, settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "DOCS": docs}
+    client = Client()
+    if who != "nobody":
+        client.force_login(get_user_model().objects.create_user("someone", is_staff=who == "staff"))
+    answered = client.get(path)
+    assert answered.status_code == expected
+    if expected == 302:
+        assert answered["Location"] == f"/admin/login/?next={path}"
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("scorer_fast.urls")
+def test_without_an_admin_to_sign_in_to_it_is_not_found(settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "DOCS": "staff"}
+    assert Client().get("/scorer-fast/docs").status_code == 404

@@ -256,4 +256,5 @@ def requests_to_try(server: str) -> str:
         ),
         ("what each stamp is worth", f"curl {server}/ceramic-cache/weights"),
     ]
-    return "Try:\n\n" + "\n".join(f"# {meaning}\n{line}\n" for meaning, line in tries)
+    lines = "\n".join(f"# {meaning}\n{line}\n" for meaning, line in tries)
+    return f"Try:\n\n{lines}\nEvery operation with an example of it: {server}/scorer-fast/docs\n"
