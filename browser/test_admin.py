@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from scorer_fast.cutover import experiment_queries as sql
+from scorer_fast.cutover.shadow import finding_queries as sql
 from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -237,14 +237,9 @@ class GuardVerdictAdmin(_Shown):
 
     @admin.display(description="failing rules")
     def failing(self, verdict: GuardVerdict) -> str:
-        failing = [rule for rule in verdict.rules if rule["verdict"] == Verdict.FAIL]
-        return "; ".join(f"{rule['name']}: {rule['value']}, limit {rule['limit']}" for rule in failing)
+        failing = [rule for rule in verdict.rules if rule["verdict"] == Verdict.WORSE]
+        return "; ".join(f"{rule['name']}: {rule['text']}" for rule in failing)
 
     @admin.display(description="rules")
     def each_rule(self, verdict: GuardVerdict) -> SafeString:
-        return _preformatted(
-            "\n".join(
-                "{name}: {verdict}; {value}, limit {limit}, window {window}, sample {sample}".format(**rule)
-                for rule in verdict.rules
-            )
-        )
+        return _preformatted("\n".join("{name}: {verdict}; {text}".format(**rule) for rule in verdict.rules))

@@ -9,28 +9,31 @@ client gets 503 with Retry-After.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SuspiciousOperation
 from django.db import connections, transaction
-from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
 from .. import telemetry
-from ..errors import Problem, Refused, VerifierDown
+from ..errors import Problem, Refused
 from ..http import call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..settings import conf
-from . import circuit, experiment, figures, flags, pool
+from . import circuit, figures, flags, guard, outcomes, pool
+from .figures import Outcome
 from .flags import Route
+from .shadow import run as shadow
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ AsyncControl = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 _PREFIXES = tuple({f"/{operation.path.split('/')[1]}/" for operation in OPERATIONS})
 _SEEN = "_scorer_fast_dispatched"
+
+figures.after_flush("guard", guard.after_flush)
 
 
 def dispatch(request: HttpRequest, control: Control) -> HttpResponse:
@@ -77,29 +82,35 @@ def choose(operation: Operation, request: HttpRequest) -> Route | None:
 def follow(route: Route, operation: Operation, request: HttpRequest, control: Control) -> HttpResponse:
     """Answer ``request`` on ``route``."""
     setattr(request, _SEEN, True)
-
-    def host(request: HttpRequest) -> HttpResponse:
-        return _measured(operation, request, control)
-
+    arrived = time.perf_counter()
     if route is Route.PLAIN:
-        return host(request)
+        return _host(operation, request, control, arrived)
     if route is Route.SHADOW:
-        return _marked(experiment.shadow(operation, request, host), LEGACY)
-    answer = attempt(operation, request) if route is Route.FAST else None
-    return _marked(host(request), LEGACY) if answer is None else _marked(_routed(request, answer), FAST)
+        return _marked(_shadow(operation, request, control, arrived), LEGACY)
+    stands_in = False
+    if route is Route.FAST:
+        tried = attempt(operation, request, arrived)
+        if tried.answer is not None:
+            return _marked(_routed(request, tried.answer), FAST)
+        stands_in = tried.outcome is not None
+    return _marked(_host(operation, request, control, arrived, stands_in=stands_in), LEGACY)
 
 
 async def follow_async(route: Route, operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
     """:func:`follow` on an event loop: what blocks goes to the pool's threads."""
     setattr(request, _SEEN, True)
+    arrived = time.perf_counter()
     if route is Route.PLAIN:
-        return await _measured_async(operation, request, control)
+        return await _host_async(operation, request, control, arrived)
     if route is Route.SHADOW:
-        return _marked(await _shadow_async(operation, request, control), LEGACY)
-    answer = await _attempt_async(operation, request) if route is Route.FAST else None
-    if answer is None:
-        return _marked(await _measured_async(operation, request, control), LEGACY)
-    return _marked(_routed(request, answer), FAST)
+        return _marked(await _shadow_async(operation, request, control, arrived), LEGACY)
+    stands_in = False
+    if route is Route.FAST:
+        tried = await _attempt_async(operation, request, arrived)
+        if tried.answer is not None:
+            return _marked(_routed(request, tried.answer), FAST)
+        stands_in = tried.outcome is not None
+    return _marked(await _host_async(operation, request, control, arrived, stands_in=stands_in), LEGACY)
 
 
 async def choose_async(operation: Operation, request: HttpRequest) -> Route | None:
@@ -110,55 +121,84 @@ async def choose_async(operation: Operation, request: HttpRequest) -> Route | No
 # ---- the fast path
 
 
-def attempt(operation: Operation, request: HttpRequest) -> HttpResponse | None:
-    """The fast path's answer, 503 included; None where the host's view must answer."""
+class Attempt(NamedTuple):
+    """What the fast path made of a request: its answer, None where the host must answer; and what became of it,
+    None where it was never the fast path's."""
+
+    answer: HttpResponse | None
+    outcome: Outcome | None
+
+
+def attempt(operation: Operation, request: HttpRequest, arrived: float | None = None) -> Attempt:
+    """The fast path's answer, 503 included, or that the host must answer; recorded with its time from ``arrived``."""
+    started = time.perf_counter() if arrived is None else arrived
+    try:
+        tried = _attempt(operation, request)
+    except BaseException as error:
+        _record(operation, request, FAST, started, _interrupted(error))
+        raise
+    _record(operation, request, FAST, started, tried.outcome)
+    return tried
+
+
+def _attempt(operation: Operation, request: HttpRequest) -> Attempt:
     if not _body_is_kept(request):
-        return None
+        return Attempt(None, None)
     breaker = circuit.of(operation.id)
     admission = breaker.admit()
     if admission is circuit.Admission.REFUSED:
         _count(operation, "circuit_open")
-        return None
-    started = time.perf_counter()
-    failed = True
+        return Attempt(None, Outcome.CIRCUIT_OPEN)
     try:
         response = _call(request)
         if response.status_code < 500:
-            failed = False
             breaker.succeeded(admission)
-            return response
+            return Attempt(response, outcomes.of_answer(operation, request, response.status_code))
         if response.status_code == 503 or call.commit_attempted(request):
             breaker.ended_otherwise(admission)
-            return response if response.status_code == 503 else call.front_of(request).refuse(Problem.UNAVAILABLE)
+            outcome = outcomes.of_status(response.status_code)
+            return Attempt(
+                response if response.status_code == 503 else call.front_of(request).refuse(Problem.UNAVAILABLE), outcome
+            )
         _log(logging.ERROR, "the fast path answered %s; the host answers", operation, request, None, response)
     except Refused as error:
         breaker.ended_otherwise(admission)
         response = call.front_of(request).refuse(error.problem)
-        failed = response.status_code >= 500
-        return response
+        return Attempt(response, outcomes.of_answer(operation, request, response.status_code))
     except Exception as error:
-        if call.commit_attempted(request) or _host_would_fare_no_better(error):
+        outage = outcomes.is_outage(error)
+        if outage or call.commit_attempted(request):
             breaker.ended_otherwise(admission)
             _log(logging.WARNING, "the fast path could not answer; 503", operation, request, error)
-            return call.front_of(request).refuse(Problem.UNAVAILABLE)
+            return Attempt(
+                call.front_of(request).refuse(Problem.UNAVAILABLE), Outcome.INFRASTRUCTURE if outage else Outcome.ERROR
+            )
         _log(logging.ERROR, "the fast path failed; the host answers", operation, request, error)
     except BaseException:
         breaker.ended_otherwise(admission)
         raise
-    finally:
-        figures.record(operation.id, FAST, time.perf_counter() - started, failed)
     breaker.failed(admission)
     _count(operation, "fallbacks")
     call.hand_over(request)  # the host counts this request: it must not cost the client twice
-    return None
+    return Attempt(None, Outcome.FALLBACK)
 
 
-async def _attempt_async(operation: Operation, request: HttpRequest) -> HttpResponse | None:
+async def _attempt_async(operation: Operation, request: HttpRequest, arrived: float) -> Attempt:
+    """:func:`attempt` in a thread of the pool, recorded with the time it waited for one."""
     try:
-        return await pool.run(attempt, operation, request)
+        tried = await pool.run(_attempt, operation, request)
     except pool.Full:
         _count(operation, "no_thread")
-        return None
+        tried = Attempt(None, Outcome.INFRASTRUCTURE)
+    except BaseException as error:
+        _record(operation, request, FAST, arrived, _interrupted(error))
+        raise
+    _record(operation, request, FAST, arrived, tried.outcome)
+    return tried
+
+
+def _interrupted(error: BaseException) -> Outcome:
+    return Outcome.WENT_AWAY if isinstance(error, asyncio.CancelledError) else Outcome.ERROR
 
 
 def _call(request: HttpRequest) -> HttpResponse:
@@ -198,62 +238,72 @@ def _body_is_kept(request: HttpRequest) -> bool:
     return True
 
 
-def _host_would_fare_no_better(error: BaseException) -> bool:
-    """Whether time, the verifier or the database is the trouble, anywhere in the chain of causes."""
-    for link in _chain(error):
-        if isinstance(link, OperationalError | InterfaceError | VerifierDown | TimeoutError):
-            return True
-        # The driver's own, where nothing translated it to Django's.
-        names = {kind.__name__ for kind in type(link).__mro__ if kind.__module__.startswith("psycopg")}
-        if names & {"OperationalError", "InterfaceError"}:
-            return True
-    return False
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-
-
 # ---- the host's view
 
 
-def _measured(operation: Operation, request: HttpRequest, control: Control) -> HttpResponse:
-    started = time.perf_counter()
-    failed = True
+def _host(
+    operation: Operation, request: HttpRequest, control: Control, arrived: float, *, stands_in: bool = False
+) -> HttpResponse:
     try:
         response = control(request)
-        failed = response.status_code >= 500
-        return response
-    finally:
-        figures.record(operation.id, LEGACY, time.perf_counter() - started, failed)
+    except BaseException as error:
+        _record_host(operation, request, arrived, error, stands_in)
+        raise
+    _record_host(operation, request, arrived, response, stands_in)
+    return response
 
 
-async def _measured_async(operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
-    started = time.perf_counter()
-    failed = True
+async def _host_async(
+    operation: Operation, request: HttpRequest, control: AsyncControl, arrived: float, *, stands_in: bool = False
+) -> HttpResponse:
     try:
         response = await control(request)
-        failed = response.status_code >= 500
-        return response
-    finally:
-        figures.record(operation.id, LEGACY, time.perf_counter() - started, failed)
+    except BaseException as error:
+        _record_host(operation, request, arrived, error, stands_in)
+        raise
+    _record_host(operation, request, arrived, response, stands_in)
+    return response
 
 
-async def _shadow_async(operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
+def _record_host(
+    operation: Operation, request: HttpRequest, arrived: float, end: HttpResponse | BaseException, stands_in: bool
+) -> None:
+    if stands_in:
+        outcome = Outcome.STOOD_IN
+    elif isinstance(end, BaseException):
+        outcome = _interrupted(end)
+    else:
+        outcome = outcomes.of_the_host(operation, request, end.status_code)
+    _record(operation, request, LEGACY, arrived, outcome)
+
+
+def _record(operation: Operation, request: HttpRequest, side: str, arrived: float, outcome: Outcome | None) -> None:
+    """Count a request with its time from arrival; never raises."""
+    if outcome is not None:
+        seconds = time.perf_counter() - arrived
+        try:
+            who = outcomes.caller(operation, request)
+        except Exception:
+            who = None
+        figures.record(operation.id, side, seconds, outcome, who)
+
+
+def _shadow(operation: Operation, request: HttpRequest, control: Control, arrived: float) -> HttpResponse:
+    return shadow.shadow(operation, request, lambda request: _host(operation, request, control, time.perf_counter()))
+
+
+async def _shadow_async(
+    operation: Operation, request: HttpRequest, control: AsyncControl, arrived: float
+) -> HttpResponse:
     try:
-        handle = await pool.run(experiment.before, operation, request)
+        handle = await pool.run(shadow.before, operation, request)
     except pool.Full:
         _count(operation, "no_thread")
         handle = None
     started = time.perf_counter()
-    response = await _measured_async(operation, request, control)
+    response = await _host_async(operation, request, control, started)
     if handle is not None:
-        experiment.after(handle, response, started, time.perf_counter())
+        shadow.after(handle, response, started, time.perf_counter())
     return response
 
 

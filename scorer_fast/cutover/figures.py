@@ -1,6 +1,7 @@
-"""What each side took, as histograms that all processes add to.
+"""What became of each request and how long it took, as histograms that all processes add to.
 
-    record("v2_score", "fast", 0.0031, failed=False)      # in memory: some microseconds, never raises
+    record("v2_score", "fast", 0.0031, Outcome.OK, caller)      # in memory: some microseconds, never raises
+    read_all(since)["v2_score"]["fast"].percentile(95)
 
 A thread adds what a process has seen to the database every few seconds, off every request's path. A
 bucket holds durations that agree in two significant digits of microseconds, so histograms of any
@@ -14,21 +15,48 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from django.db import connections, transaction
 
 from ..settings import conf
-from . import experiment_queries as sql
+from . import figure_queries as sql
 
 logger = logging.getLogger(__name__)
 
 MOST_CELLS = 100_000  # kept while the database is away; beyond it figures are dropped and counted
+MOST_CALLERS = 100_000  # remembered within a minute; beyond it a caller's further requests count as new ones
 SLOWEST = 10**9  # microseconds; what took longer counts as this
 BUCKETS_PER_DECADE = 90
+CALLER_BITS = 63  # of a set of callers, as it fits a bigint
+
+
+class Outcome(StrEnum):
+    """What became of a request on one side; each is a figure of its own."""
+
+    OK = "ok"  # served, below 400
+    CLIENT_ERROR = "client_error"  # served, and the answer is that something is wrong or not there
+    ERROR = "error"  # answered 5xx by its own fault
+    FALLBACK = "fallback"  # the fast path failed, and the host answered
+    CIRCUIT_OPEN = "circuit_open"  # the fast path had failed too often to be asked
+    REFUSED = "refused"  # before any work: authentication, form, size, rate limit
+    WENT_AWAY = "went_away"  # the client did: a body cut short, a cancelled request
+    INFRASTRUCTURE = "infrastructure"  # the database was lost or read-only, time was up, too much was asked
+    HANDED_OVER = "handed_over"  # the host's to answer from the start, and no fault
+    FIRST_USE = "first_use"  # of an API key in this process, which may cost a slow hash
+    STOOD_IN = "stood_in"  # the host answered in place of the fast path
+
+
+SERVED = frozenset(
+    {Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR, Outcome.FALLBACK, Outcome.CIRCUIT_OPEN}
+)  # what is compared
+ERRORS = frozenset({Outcome.ERROR, Outcome.FALLBACK, Outcome.CIRCUIT_OPEN})
+ANSWERED = frozenset({Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR})  # by this side's own code
 
 
 # ---- buckets
@@ -51,57 +79,96 @@ def upper_bound(bucket: int) -> float:
     return float(f"{digits + 11}e{decades - 6}")
 
 
-class Histogram(NamedTuple):
-    """A merged histogram: requests per bucket, and how many of them failed."""
+def percentile(buckets: Mapping[int, float], percent: float) -> int | None:
+    """The bucket within which ``percent`` of the requests ended; None without requests."""
+    remaining = sum(buckets.values()) * percent / 100
+    for index in sorted(buckets):
+        remaining -= buckets[index]
+        if remaining <= 1e-9:
+            return index
+    return None
 
-    buckets: Mapping[int, int]
-    errors: int
+
+Cells = Mapping[Outcome, Mapping[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One side's requests: how many per outcome and bucket of duration."""
+
+    cells: Cells = field(default_factory=dict)
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Requests that ended in one of ``outcomes``; all of them without any."""
+        return sum(sum(buckets.values()) for outcome, buckets in self.cells.items() if outcome in (outcomes or Outcome))
 
     @property
-    def requests(self) -> int:
-        return sum(self.buckets.values())
+    def served(self) -> int:
+        """Requests that this side worked on, or should have."""
+        return self.count(*SERVED)
+
+    @property
+    def errors(self) -> int:
+        """Those of them that it failed."""
+        return self.count(*ERRORS)
 
     @property
     def error_percent(self) -> float:
-        """Failed requests in percent; 0 without requests."""
-        return 100.0 * self.errors / self.requests if self.requests else 0.0
+        """Errors in percent of what was served; 0 without requests."""
+        served = self.served
+        return 100.0 * self.errors / served if served else 0.0
 
-    def percentile(self, percent: float) -> float | None:
+    def histogram(self, outcomes: Iterable[Outcome] = ANSWERED) -> dict[int, int]:
+        """Requests per bucket of duration."""
+        merged: dict[int, int] = {}
+        for outcome in outcomes:
+            for index, requests in self.cells.get(outcome, {}).items():
+                merged[index] = merged.get(index, 0) + requests
+        return merged
+
+    def percentile(self, percent: float, outcomes: Iterable[Outcome] = ANSWERED) -> float | None:
         """The seconds within which ``percent`` of the requests ended; None without requests."""
-        remaining = self.requests * percent / 100
-        for index in sorted(self.buckets):
-            remaining -= self.buckets[index]
-            if remaining <= 1e-9:
-                return upper_bound(index)
-        return None
+        index = percentile(self.histogram(outcomes), percent)
+        return None if index is None else upper_bound(index)
 
 
-EMPTY = Histogram({}, 0)
+EMPTY = Figures()
 
 
-def merge(histograms: Iterable[Histogram]) -> Histogram:
-    """The histogram of all requests together."""
-    buckets: dict[int, int] = {}
-    errors = 0
-    for histogram in histograms:
-        errors += histogram.errors
-        for index, count in histogram.buckets.items():
-            buckets[index] = buckets.get(index, 0) + count
-    return Histogram(buckets, errors)
+def read_all(since: datetime) -> dict[str, dict[str, Figures]]:
+    """Figures per operation and side (``fast``, ``legacy``, ``shadow``) since ``since``, in one statement.
 
-
-def read(operation_id: str, since: datetime) -> dict[str, Histogram]:
-    """The operation's histogram per side since ``since`` (whole minutes), of all processes that flushed."""
-    sides: dict[str, list[Histogram]] = {}
-    for row in sql.list_buckets(conf.database, operation_id, since):
-        sides.setdefault(row.side, []).append(Histogram({row.bucket: row.requests}, row.errors))
-    return {side: merge(parts) for side, parts in sides.items()}
+    Whole minutes by the database's clock, of all processes that have flushed.
+    """
+    cells: dict[str, dict[str, dict[Outcome, dict[int, int]]]] = {}
+    for row in sql.list_buckets(conf.database, since.replace(second=0, microsecond=0)):
+        outcomes = cells.setdefault(row.operation, {}).setdefault(row.side, {})
+        outcomes.setdefault(Outcome(row.outcome), {})[row.bucket] = row.requests
+    return {
+        operation: {side: Figures(outcomes) for side, outcomes in sides.items()} for operation, sides in cells.items()
+    }
 
 
 # ---- recording
 
-Figures = dict[tuple[str, str, int, int], list[int]]
-Counts = dict[tuple[str, int, str], int]
+
+class Cell(NamedTuple):
+    """Where a request counts; ``minute`` since 1970 by this process's clock."""
+
+    operation: str
+    side: str
+    minute: int
+    outcome: Outcome
+    bucket: int
+
+
+Counted = dict[Cell, list[int]]  # requests, callers' first ones among them, bit set of callers
+Counts = dict[tuple[str, int, str], list[int]]  # requests, bit set of callers
+
+
+def caller_bit(caller: int | None) -> int:
+    """The bit of a caller in a set of callers: 63 of them tell one caller from several, and no caller's name."""
+    return 0 if caller is None else 1 << caller % CALLER_BITS
 
 
 class _Recorder:
@@ -109,34 +176,59 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.figures: Figures = {}
+        self.figures: Counted = {}
         self.counts: Counts = {}
         self.dropped = 0
         self.flushed_at = time.monotonic()
+        self._ahead = time.time() - time.monotonic()  # what our clock said; steps of it move no minute
+        self._callers: set[tuple[str, str, bool, int]] = set()
+        self._callers_of = 0  # the minute
         self._flushing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._ending = False
 
-    def record(self, operation: str, side: str, seconds: float, failed: bool) -> None:
-        key = (operation, side, int(time.time() // 60), bucket(seconds))
+    def record(self, operation: str, side: str, seconds: float, outcome: Outcome, caller: int | None) -> None:
+        minute = self._minute()
+        key = Cell(operation, side, minute, outcome, bucket(seconds))
         with self.lock:
             cell = self.figures.get(key)
             if cell is None:
                 if len(self.figures) >= MOST_CELLS:
                     self.dropped += 1
                     return
-                cell = self.figures[key] = [0, 0]
+                cell = self.figures[key] = [0, 0, 0]
             cell[0] += 1
-            cell[1] += failed
+            cell[1] += self._is_first(minute, operation, side, outcome, caller)
+            cell[2] |= caller_bit(caller)
         self.start()
 
-    def count(self, operation: str, outcome: str, amount: int) -> None:
-        key = (operation, int(time.time() // 60), outcome)
+    def _is_first(self, minute: int, operation: str, side: str, outcome: Outcome, caller: int | None) -> bool:
+        if outcome not in SERVED:
+            return False
+        if caller is None:
+            return True
+        if minute != self._callers_of:
+            self._callers_of = minute
+            self._callers.clear()
+        key = (operation, side, outcome in ERRORS, caller)
+        if key in self._callers:
+            return False
+        if len(self._callers) < MOST_CALLERS:
+            self._callers.add(key)
+        return True
+
+    def count(self, operation: str, outcome: str, amount: int, caller: int | None) -> None:
+        key = (operation, self._minute(), outcome)
         with self.lock:
             if key in self.counts or len(self.counts) < MOST_CELLS:
-                self.counts[key] = self.counts.get(key, 0) + amount
+                cell = self.counts.setdefault(key, [0, 0])
+                cell[0] += amount
+                cell[1] |= caller_bit(caller)
         self.start()
+
+    def _minute(self) -> int:
+        return int((time.monotonic() + self._ahead) // 60)
 
     def start(self) -> None:
         """Make sure that the thread runs, where threads are wanted."""
@@ -157,19 +249,25 @@ class _Recorder:
             if not figures and not counts:
                 return 0
             try:
-                return _write(figures, counts)
+                with transaction.atomic(using=conf.database):
+                    # Minutes are the database's: servers' own clocks may be hours apart.
+                    late = sql.get_clock(conf.database).timestamp() - time.monotonic() - self._ahead
+                    return _write(figures, counts, minutes_late=round(late / 60))
             except Exception:
                 self._take_back(figures, counts)
                 raise
 
-    def _take_back(self, figures: Figures, counts: Counts) -> None:
+    def _take_back(self, figures: Counted, counts: Counts) -> None:
         with self.lock:
-            for key, (count, errors) in figures.items():
-                cell = self.figures.setdefault(key, [0, 0])
-                cell[0] += count
-                cell[1] += errors
-            for name, amount in counts.items():
-                self.counts[name] = self.counts.get(name, 0) + amount
+            for key, (requests, distinct, callers) in figures.items():
+                cell = self.figures.setdefault(key, [0, 0, 0])
+                cell[0] += requests
+                cell[1] += distinct
+                cell[2] |= callers
+            for name, (requests, callers) in counts.items():
+                counted = self.counts.setdefault(name, [0, 0])
+                counted[0] += requests
+                counted[1] |= callers
 
     def forget(self) -> None:
         """Drop what was seen and not flushed."""
@@ -187,14 +285,12 @@ class _Recorder:
         return self._ending  # another thread sets it
 
     def _run(self) -> None:
-        from . import guard  # which reads figures
-
         away: set[str] = set()
         while not self._is_ending():
             self._wake.wait(max(conf.figures_flush_seconds, 0.05))
-            for what, job in (("figures", self.flush), ("guard", guard.after_flush)):
-                if what == "guard" and self._is_ending():
-                    break  # whoever goes on judges
+            for what, job in [("figures", self.flush), *_afterwards.items()]:
+                if what != "figures" and self._is_ending():
+                    break  # whoever goes on does it
                 try:
                     job()
                     away.discard(what)
@@ -208,18 +304,27 @@ class _Recorder:
 
 
 _recorder = _Recorder()
+_afterwards: dict[str, Callable[[], object]] = {}
 
 
-def record(operation_id: str, side: str, seconds: float, failed: bool) -> None:
-    """Count one request of a side (``fast``, ``legacy``); in memory, never raises."""
+def after_flush(name: str, job: Callable[[], object]) -> None:
+    """Have the flushing thread do ``job`` too, after each flush; it may raise what the database raises."""
+    _afterwards[name] = job
+
+
+def record(operation_id: str, side: str, seconds: float, outcome: Outcome, caller: int | None = None) -> None:
+    """Count one request of a side (``fast``, ``legacy``, ``shadow``); in memory, never raises.
+
+    ``caller``: a number that stands for who asked; None where that is not known.
+    """
     with suppress(Exception):
-        _recorder.record(operation_id, side, seconds, failed)
+        _recorder.record(operation_id, side, seconds, outcome, caller)
 
 
-def count(operation_id: str, outcome: str, amount: int = 1) -> None:
+def count(operation_id: str, outcome: str, amount: int = 1, caller: int | None = None) -> None:
     """Count an outcome of the shadow; in memory, never raises."""
     with suppress(Exception):
-        _recorder.count(operation_id, outcome, amount)
+        _recorder.count(operation_id, outcome, amount, caller)
 
 
 def flush() -> int:
@@ -255,26 +360,29 @@ os.register_at_fork(after_in_child=_after_fork)
 atexit.register(lambda: _recorder.end())  # no flush may be under way while the interpreter is torn down
 
 
-def _write(figures: Figures, counts: Counts) -> int:
+def _write(figures: Counted, counts: Counts, minutes_late: int) -> int:
     alias = conf.database
     rows = 0
-    with transaction.atomic(using=alias):
-        if figures:
-            cells = [
-                sql.FigureRow(operation[:64], side[:8], _minute(minute), index, count, errors)
-                for (operation, side, minute, index), (count, errors) in figures.items()
-            ]
-            rows += sql.add_figures(alias, cells)
-        if counts:
-            rows += sql.add_counts(
-                alias,
-                [
-                    sql.CountRow(operation[:64], _minute(minute), outcome[:32], count)
-                    for (operation, minute, outcome), count in counts.items()
-                ],
-            )
+
+    def at(minute: int) -> datetime:
+        return datetime.fromtimestamp((minute + minutes_late) * 60, UTC)
+
+    if figures:
+        rows += sql.add_figures(
+            alias,
+            [
+                sql.FigureRow(
+                    cell.operation[:64], cell.side[:8], at(cell.minute), cell.outcome.value, cell.bucket, *counted
+                )
+                for cell, counted in figures.items()
+            ],
+        )
+    if counts:
+        rows += sql.add_counts(
+            alias,
+            [
+                sql.CountRow(operation[:64], at(minute), outcome[:32], *counted)
+                for (operation, minute, outcome), counted in counts.items()
+            ],
+        )
     return rows
-
-
-def _minute(number: int) -> datetime:
-    return datetime.fromtimestamp(number * 60, UTC)

@@ -21,10 +21,11 @@ from django.db import transaction
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
-from . import experiment_queries as sql
-from . import figures, flags
+from . import figure_queries, figures, flags
 from . import flag_queries as flag_sql
-from .figures import EMPTY, Histogram
+from . import guard_queries as sql
+from .figures import EMPTY, Figures
+from .shadow import finding_queries
 
 logger = logging.getLogger(__name__)
 
@@ -34,24 +35,32 @@ FAST, LEGACY = "fast", "legacy"
 class Verdict(StrEnum):
     """What a rule, or all of them together, say of an operation."""
 
-    PASS = "pass"
-    FAIL = "fail"
-    NOT_ENOUGH_DATA = "not enough data"
+    FINE = "fine"
+    UNDECIDED = "not yet decided"
+    WORSE = "worse"
+    NO_CONTROL = "no control"
 
 
 class Rule(NamedTuple):
-    """One rule's finding; ``value``, ``limit`` and ``window`` with their units, ``sample`` in requests."""
+    """One rule's finding, in a sentence and in parts.
+
+    ``text`` names both sides' estimates, their bounds and the limit; ``value``, ``limit`` and ``window`` carry their
+    units; the samples are requests; ``needs`` is how many more requests it takes about, None where that is not known.
+    """
 
     name: str
     verdict: Verdict
+    text: str
     value: str
     limit: str
     window: str
-    sample: int
+    fast_sample: int
+    host_sample: int
+    needs: int | None
 
 
 class Judgement(NamedTuple):
-    """All rules on one operation; a single failing rule fails it."""
+    """All rules on one operation: the worst of them decides."""
 
     operation: str
     mode: str
@@ -60,17 +69,16 @@ class Judgement(NamedTuple):
 
     @property
     def failing(self) -> Rule | None:
-        """The first rule that failed."""
-        return next((rule for rule in self.rules if rule.verdict is Verdict.FAIL), None)
+        """The first rule that says ``worse``."""
+        return next((rule for rule in self.rules if rule.verdict is Verdict.WORSE), None)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        rules = [{**rule._asdict(), "verdict": rule.verdict.value} for rule in self.rules]
         return {
             "operation": self.operation,
             "mode": self.mode,
             "verdict": self.verdict.value,
-            "rules": rules,
+            "rules": [{**rule._asdict(), "verdict": rule.verdict.value} for rule in self.rules],
         }
 
 
@@ -112,14 +120,11 @@ def act(judgements: Iterable[Judgement], now: datetime, *, dry_run: bool) -> lis
             continue
         failed.append(judgement)
         logger.error(
-            "guard: %s %s by %s: %s, limit %s, window %s, sample %s",
+            "guard: %s %s by %s: %s",
             judgement.operation,
             "would be latched" if dry_run else "is latched to legacy",
             rule.name,
-            rule.value,
-            rule.limit,
-            rule.window,
-            rule.sample,
+            rule.text,
         )
         if not dry_run:
             flags.latch(
@@ -128,7 +133,7 @@ def act(judgements: Iterable[Judgement], now: datetime, *, dry_run: bool) -> lis
                 value=rule.value[:200],
                 limit=rule.limit[:200],
                 window=rule.window[:200],
-                sample=rule.sample,
+                sample=rule.fast_sample,
             )
     return failed
 
@@ -140,16 +145,16 @@ def tick() -> bool:
     if interval <= 0:
         return False
     alias = conf.database
-    now = datetime.now(UTC)
     with transaction.atomic(using=alias):
-        last = sql.get_last_judgement(alias)
-        if last is not None and now - last < timedelta(seconds=interval):
+        # The database's clock judges; an age below zero is one from a server whose clock ran ahead.
+        now, age = sql.get_clock(alias)
+        if age is not None and 0 <= age < interval:
             return False
         if not sql.lock_guard(alias):
             return False
         act(judge_all(now), now, dry_run=bool(limits["DRY_RUN"]))
         # Stands for the round itself, so that a round without operations is one too.
-        sql.upsert_verdict(alias, "", now, Verdict.PASS.value, "[]")
+        sql.upsert_verdict(alias, "", now, Verdict.FINE.value, "[]")
     return True
 
 
@@ -157,8 +162,8 @@ def prune(now: datetime) -> tuple[int, int]:
     """Forget figures and mismatches older than the settings say; how many rows of each."""
     alias = conf.database
     return (
-        sql.delete_old_figures(alias, now - timedelta(days=conf.keep_figures_days)),
-        sql.delete_old_mismatches(alias, now - timedelta(days=conf.keep_mismatches_days)),
+        figure_queries.delete_old_figures(alias, now - timedelta(days=conf.keep_figures_days)),
+        finding_queries.delete_old_mismatches(alias, now - timedelta(days=conf.keep_mismatches_days)),
     )
 
 
@@ -169,79 +174,66 @@ def _mismatches(
     operation: Operation, mode: Mode, limits: dict[str, Any], now: datetime, lifted_at: datetime | None
 ) -> Rule:
     since, window = _window(limits["MISMATCH_WINDOW_SECONDS"], now, lifted_at)
-    counts = sql.list_counts(conf.database, since.replace(second=0, microsecond=0))
+    counts = figure_queries.list_counts(conf.database, since.replace(second=0, microsecond=0))
     compared = sum(
         number
         for operation_id, outcome, number in counts
         if operation_id == operation.id and outcome in ("matched", "mismatched", "deliberate")
     )
-    groups, paths = sql.count_real_mismatches(conf.database, operation.id, since)
+    groups, paths = sql.count_real_mismatches(conf.database, since).get(operation.id, (0, ""))
     most = limits["MISMATCHES"]
-    if most is None:
-        return Rule("mismatches", Verdict.PASS, str(groups), "none", window, compared)
-    verdict = Verdict.FAIL if groups > most else Verdict.PASS
-    if verdict is Verdict.PASS and mode is Mode.SHADOW and compared < limits["MIN_SAMPLE"]:
-        verdict = Verdict.NOT_ENOUGH_DATA
+    verdict = Verdict.WORSE if most is not None and groups > most else Verdict.FINE
+    needs = 0
+    if verdict is Verdict.FINE and mode is Mode.SHADOW and compared < limits["MIN_SAMPLE"]:
+        verdict, needs = Verdict.UNDECIDED, limits["MIN_SAMPLE"] - compared
     value = f"{groups} ({paths})" if groups else "0"
-    return Rule("mismatches", verdict, value, str(most), window, compared)
+    text = f"{value} groups differ of {compared} requests compared (limit {most})"
+    return Rule("mismatches", verdict, text, value, str(most), window, compared, compared, needs)
 
 
 def _compare_sides(
     operation: Operation, limits: dict[str, Any], now: datetime, lifted_at: datetime | None
 ) -> list[Rule]:
     since, window = _window(limits["WINDOW_SECONDS"], now, lifted_at)
-    sides = figures.read(operation.id, since)
-    fast, legacy = sides.get(FAST, EMPTY), sides.get(LEGACY, EMPTY)
+    sides = figures.read_all(since).get(operation.id, {})
+    fast, host = sides.get(FAST, EMPTY), sides.get(LEGACY, EMPTY)
     least = limits["MIN_SAMPLE"]
-    if legacy.requests < least:
-        # At a high percentage the host hardly answers any more: its figures from before stand for it.
-        before = now - timedelta(seconds=limits["BASELINE_SECONDS"])
-        legacy = figures.read(operation.id, before).get(LEGACY, EMPTY)
-    known = fast.requests >= least
-    comparable = known and legacy.requests >= least
+    needs = max(least - fast.served, least - host.served, 0)
     rules = []
 
-    def add(name: str, value: float | None, limit: float | None, unit: str, judged: bool) -> None:
+    def add(name: str, value: float | None, text: str, limit: float | None, unit: str) -> None:
         if limit is None:
             return
-        verdict = Verdict.NOT_ENOUGH_DATA
-        if judged and value is not None:
-            verdict = Verdict.FAIL if value > limit + 1e-9 else Verdict.PASS
+        verdict = Verdict.UNDECIDED
+        if value is not None and not needs:
+            verdict = Verdict.WORSE if value > limit + 1e-9 else Verdict.FINE
+        if needs:
+            text = f"needs about {needs} more requests"
         shown = "unknown" if value is None else f"{value:.3f} {unit}"
-        rules.append(Rule(name, verdict, shown, f"{limit:g} {unit}", window, fast.requests))
+        rules.append(Rule(name, verdict, text, shown, f"{limit:g} {unit}", window, fast.served, host.served, needs))
 
-    fast_p95, legacy_p95 = _milliseconds(fast), _milliseconds(legacy)
+    points = limits["ERROR_POINTS"]
     add(
-        "error_points",
-        fast.error_percent - legacy.error_percent if comparable else None,
-        limits["ERROR_POINTS"],
-        "points above the host",
-        comparable,
+        "errors",
+        fast.error_percent - host.error_percent,
+        f"errors {fast.error_percent:.2f} % against {host.error_percent:.2f} % of the host (limit {points} points)",
+        points,
+        "points",
     )
-    add("error_percent", fast.error_percent if known else None, limits["ERROR_PERCENT"], "%", known)
-    ratio = above = None
-    if fast_p95 is not None and legacy_p95 is not None:
-        ratio, above = fast_p95 / legacy_p95, fast_p95 - legacy_p95
+    fast_p95, host_p95 = _milliseconds(fast), _milliseconds(host)
+    ratio = fast_p95 / host_p95 if fast_p95 is not None and host_p95 is not None else None
     add(
-        "p95_ratio",
+        "p95",
         ratio,
+        f"p95 {fast_p95 or 0:g} ms against {host_p95 or 0:g} ms of the host (limit {limits['P95_RATIO']} ×)",
         limits["P95_RATIO"],
-        "of the host's p95",
-        comparable,
+        "×",
     )
-    add(
-        "p95_above",
-        above,
-        limits["P95_ABOVE_MS"],
-        "ms above the host",
-        comparable,
-    )
-    add("p95", fast_p95, limits["P95_MS"], "ms", known)
     return rules
 
 
-def _milliseconds(histogram: Histogram) -> float | None:
-    seconds = histogram.percentile(95)
+def _milliseconds(side: Figures) -> float | None:
+    seconds = side.percentile(95)
     return None if seconds is None else seconds * 1000
 
 
@@ -254,10 +246,10 @@ def _window(seconds: float, now: datetime, lifted_at: datetime | None) -> tuple[
 
 def _together(verdicts: Iterable[Verdict]) -> Verdict:
     seen = set(verdicts)
-    for verdict in (Verdict.FAIL, Verdict.NOT_ENOUGH_DATA):
+    for verdict in (Verdict.WORSE, Verdict.UNDECIDED):
         if verdict in seen:
             return verdict
-    return Verdict.PASS
+    return Verdict.FINE
 
 
 # ---- by itself

@@ -35,7 +35,7 @@ def subject(operation: Operation, request: HttpRequest) -> str:
     found = address(operation, request)
     if found is not None:
         return f"address:{found}"
-    prefix = _key_prefix(request)
+    prefix = key_prefix(request)
     if prefix:
         return f"key:{prefix}"
     return f"request:{_digest(request)}"
@@ -101,7 +101,8 @@ def _subject_of_body(request: HttpRequest) -> Any:
     return None
 
 
-def _key_prefix(request: HttpRequest) -> str:
+def key_prefix(request: HttpRequest) -> str:
+    """The part of an API key that is no secret; empty where the request brings no key."""
     key: str = request.META.get("HTTP_X_API_KEY", "")
     if not key:
         words = request.META.get("HTTP_AUTHORIZATION", "").split()

@@ -23,8 +23,7 @@ from django.urls import Resolver404, resolve
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
-from . import experiment_queries as experiment
-from . import figures, flag_queries, flags
+from . import figures, flag_queries, flags, guard_queries
 from . import state_queries as sql
 
 RECENT = timedelta(minutes=10)  # what shares, rates and percentiles are of
@@ -192,7 +191,7 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
         stands(),
         kills=kills,
         latched={row.operation: row for row in latches},
-        verdicts={row.operation: row for row in experiment.list_verdicts(alias)},
+        verdicts={row.operation: row for row in guard_queries.list_verdicts(alias)},
         sides={
             (row.operation, row.side): row
             for row in sql.list_series(alias, _minute(now - RECENT), 10 * RECENT.total_seconds())
@@ -225,12 +224,12 @@ def no_baseline(operation_id: str, now: datetime) -> str | None:
         return None
     limits = conf.guard_limits(operation_id)
     since = now - timedelta(seconds=float(limits["BASELINE_SECONDS"] or 0))
-    host = figures.read(operation_id, since).get("legacy", figures.EMPTY)
+    host = figures.read_all(since).get(operation_id, {}).get("legacy", figures.EMPTY)
     least = limits["MIN_SAMPLE"]
-    if host.requests >= least:
+    if host.served >= least:
         return None
     return (
-        f"{operation_id}: the guard has no baseline: {host.requests} requests of the host are known, it wants {least}. "
+        f"{operation_id}: the guard has no baseline: {host.served} requests of the host are known, it wants {least}. "
         f"Errors and p95 beside the host's cannot be judged. First let the host be measured: "
         f"scorer_fast set {operation_id} shadow --reason …, or split up to 50 %, or MEASURE_LEGACY in the settings."
     )
@@ -257,7 +256,7 @@ class _Found:
     stands: Stands
     kills: list[flag_queries.KillRow]
     latched: dict[str, flag_queries.LatchRow]
-    verdicts: dict[str, experiment.VerdictRow]
+    verdicts: dict[str, guard_queries.VerdictRow]
     sides: dict[tuple[str, str], sql.SeriesRow]
     outcomes: list[sql.OutcomeRow]
     groups: list[sql.GroupsRow]

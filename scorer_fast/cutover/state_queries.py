@@ -27,10 +27,11 @@ WITH b AS (
     SELECT h.operation, h.side, h.bucket,
            floor(extract(epoch FROM h.minute - %(since)s::timestamptz) / %(seconds)s)::int AS slot,
            sum(h.count) AS count,
-           sum(h.errors) AS errors
+           coalesce(sum(h.count) FILTER (WHERE h.outcome IN ('error', 'fallback')), 0) AS errors
     FROM scorer_fast_histogrambucket AS h
     WHERE h.minute >= %(since)s
       AND h.side IN ('fast', 'legacy')
+      AND h.outcome <> 'circuit_open'
       AND (%(operation)s::text IS NULL OR h.operation = %(operation)s)
     GROUP BY 1, 2, 3, 4
 ), c AS (

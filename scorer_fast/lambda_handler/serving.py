@@ -54,7 +54,7 @@ def _answer(event: Event, context: Any, host_handler: str) -> Any:
     setattr(request, call.FRONT, front)
     route = dispatch.choose(operation, request)
     if not host_handler:
-        response = dispatch.attempt(operation, request) if route is Route.FAST else None
+        response = dispatch.attempt(operation, request).answer if route is Route.FAST else None
         return answer_to(event, front.refuse(Problem.UNAVAILABLE) if response is None else response)
     if route is None:
         return _ask_host(event, context, host_handler)

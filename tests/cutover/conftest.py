@@ -6,7 +6,8 @@ import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from pytest_django import Settings
 
-from scorer_fast.cutover import circuit, experiment, figures, flags, pool
+from scorer_fast.cutover import circuit, figures, flags, pool
+from scorer_fast.cutover.shadow import run as shadow
 from scorer_fast.http import call
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
@@ -23,7 +24,7 @@ def fresh_process(_django_db_marker: None) -> Iterator[None]:
 
 
 def forget() -> None:
-    for module in (flags, circuit, pool, experiment, figures):
+    for module in (flags, circuit, pool, shadow, figures):
         module.reset()
 
 

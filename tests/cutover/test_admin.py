@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import Settings
 
-from scorer_fast.cutover import experiment_queries as sql
-from scorer_fast.cutover import flags
+from scorer_fast.cutover import flags, guard_queries
+from scorer_fast.cutover.shadow import finding_queries as sql
 from scorer_fast.models import FlagLog, GuardVerdict, KillSwitch, Latch, Mismatch, MismatchSample, OperationFlag
 
 from .conftest import OWNER
@@ -202,31 +202,23 @@ def test_a_group_of_mismatches_is_shown_with_its_samples(admin_client: Client, m
 
 def test_a_verdict_of_the_guard_is_shown(admin_client: Client) -> None:
     rules = [
-        {"name": "mismatches", "verdict": "pass", "value": "0", "limit": "0", "window": "3600 s", "sample": 500},
-        {
-            "name": "p95_ratio",
-            "verdict": "fail",
-            "value": "1.500 of the host's p95",
-            "limit": "1 of the host's p95",
-            "window": "600 s",
-            "sample": 900,
-        },
+        {"name": "mismatches", "verdict": "fine", "text": "none of 500 requests differed"},
+        {"name": "p95", "verdict": "worse", "text": "p95 15 ms against 10 ms of the host (limit 1 ×)"},
     ]
-    sql.upsert_verdict("default", "v2_score", SEEN, "fail", json.dumps(rules))
-    sql.upsert_verdict("default", "", SEEN, "pass", "[]")
+    guard_queries.upsert_verdict("default", "v2_score", SEEN, "worse", json.dumps(rules))
+    guard_queries.upsert_verdict("default", "", SEEN, "fine", "[]")
     listed = html.unescape(admin_client.get(f"{ADMIN}/guardverdict/").content.decode())
-    assert "p95_ratio: 1.500 of the host's p95, limit 1 of the host's p95" in listed
+    assert "p95: p95 15 ms against 10 ms of the host (limit 1 ×)" in listed
     assert "1 verdict of the guard" in listed
     page = admin_client.get(f"{ADMIN}/guardverdict/v2_score/change/").content.decode()
     assert (
-        "mismatches: pass; 0, limit 0, window 3600 s, sample 500\n"
-        "p95_ratio: fail; 1.500 of the host's p95, limit 1 of the host's p95, window 600 s, sample 900"
+        "mismatches: fine; none of 500 requests differed\np95: worse; p95 15 ms against 10 ms of the host (limit 1 ×)"
     ) in html.unescape(page)
     assert 'name="_save"' not in page
 
 
 def test_what_was_found_is_changed_by_nobody(admin_client: Client, mismatch: Mismatch) -> None:
-    sql.upsert_verdict("default", "v2_score", SEEN, "pass", "[]")
+    guard_queries.upsert_verdict("default", "v2_score", SEEN, "fine", "[]")
     for page, key in (("mismatch", str(mismatch.pk)), ("guardverdict", "v2_score")):
         for url in (f"{ADMIN}/{page}/add/", f"{ADMIN}/{page}/{key}/change/", f"{ADMIN}/{page}/{key}/delete/"):
             assert admin_client.post(url, {"post": "yes"}).status_code == 403

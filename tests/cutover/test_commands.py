@@ -13,8 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from pytest_django import Settings
 
-from scorer_fast.cutover import experiment_queries as experiment
-from scorer_fast.cutover import figures, flags
+from scorer_fast.cutover import figures, flags, guard_queries
 from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover.flags import Mode
 from scorer_fast.http.catalogue import BY_ID
@@ -193,7 +192,7 @@ def test_going_to_fast_without_a_baseline_is_told() -> None:
     assert "v2_score: the guard has no baseline: 0 requests of the host are known" in said
     assert "scorer_fast set v2_score shadow" in said
     for _ in range(200):
-        figures.record("v2_score", "legacy", 0.1, False)
+        figures.record("v2_score", "legacy", 0.1, figures.Outcome.OK)
     figures.flush()
     assert "baseline" not in run("set", "v2_score", "fast", WHY)
     assert "baseline" not in run("set", "check_bans", "split", "--percent=5", WHY)
@@ -266,24 +265,24 @@ def test_status_shows_the_guards_last_verdict() -> None:
     run("set", "v2_score", "fast", WHY)
     run("set", "embed_score", "split", "--percent=50", WHY)
     rule = {"name": "p95_ratio", "value": "1.500 of the host's p95", "limit": "1 of the host's p95"}
-    seen = {"verdict": "fail", "window": "600 s", "sample": 900}
+    seen = {"verdict": "worse", "window": "600 s", "sample": 900}
     at = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-    experiment.upsert_verdict("default", "v2_score", at, "fail", json.dumps([{**rule, **seen}]))
-    experiment.upsert_verdict("default", "embed_score", at, "pass", "[]")
-    experiment.upsert_verdict("default", "", at, "pass", "[]")
+    guard_queries.upsert_verdict("default", "v2_score", at, "worse", json.dumps([{**rule, **seen}]))
+    guard_queries.upsert_verdict("default", "embed_score", at, "fine", "[]")
+    guard_queries.upsert_verdict("default", "", at, "fine", "[]")
     assert operation("v2_score")["guard"] == {
-        "verdict": "fail",
+        "verdict": "worse",
         "judged_at": "2026-11-22T12:00:00+00:00",
         "rules": [{**rule, **seen}],
     }
     assert operation("embed_score")["guard"] == {
-        "verdict": "pass",
+        "verdict": "fine",
         "judged_at": "2026-11-22T12:00:00+00:00",
         "rules": [],
     }
     assert operation("check_bans")["guard"] is None
     assert "! the guard says worse: p95_ratio 1.500 of the host's p95, limit 1 of the host's p95" in run("status")
-    assert "guard: pass at 2026-11-22 12:00:00" in run("status", "embed_score")
+    assert "guard: fine at 2026-11-22 12:00:00" in run("status", "embed_score")
     assert "guard: " not in run("status", "check_bans")
 
 

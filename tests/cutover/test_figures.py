@@ -4,6 +4,7 @@ import math
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from scorer_fast.cutover import experiment_queries as sql
-from scorer_fast.cutover import figures, guard
-from scorer_fast.cutover.figures import EMPTY, Histogram, bucket, merge, upper_bound
+from scorer_fast.cutover import figure_queries as sql
+from scorer_fast.cutover import figures
+from scorer_fast.cutover.figures import EMPTY, Figures, Outcome, bucket, upper_bound
 from scorer_fast.models import HistogramBucket, ShadowCount
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -29,8 +30,9 @@ def fresh() -> Iterator[None]:
     figures.reset()
 
 
-def histogram(*seconds: float, errors: int = 0) -> Histogram:
-    return merge(Histogram({bucket(each): 1}, 0) for each in seconds)._replace(errors=errors)
+def histogram(*seconds: float, errors: int = 0) -> Figures:
+    ok = Counter(bucket(each) for each in seconds)
+    return Figures({Outcome.OK: ok, Outcome.FALLBACK: {0: errors}})
 
 
 @given(DURATIONS)
@@ -54,17 +56,10 @@ def test_a_percentile_is_that_of_the_durations(seconds: list[float], percent: in
     assert histogram(*seconds).percentile(percent) == upper_bound(bucket(exact))
 
 
-@given(st.lists(st.lists(DURATIONS, max_size=20), max_size=6))
-def test_merging_is_counting_together(parts: list[list[float]]) -> None:
-    together = histogram(*[each for part in parts for each in part])
-    assert merge(histogram(*part) for part in parts) == together
-    assert together.requests == sum(map(len, parts))
-
-
 def test_without_requests_nothing_is_known() -> None:
     assert EMPTY.percentile(95) is None
     assert EMPTY.error_percent == 0
-    assert histogram(0.1, 0.2, 0.3, 0.4, errors=1).error_percent == 25
+    assert histogram(0.1, 0.2, 0.3, errors=1).error_percent == 25
 
 
 # ---- storing
@@ -73,30 +68,31 @@ def test_without_requests_nothing_is_known() -> None:
 @pytest.mark.django_db
 def test_what_was_recorded_is_read_back_by_side() -> None:
     for milliseconds in range(1, 101):
-        figures.record("v2_score", "fast", milliseconds / 1000, failed=milliseconds > 98)
-    figures.record("v2_score", "legacy", 1.0, failed=False)
-    figures.record("check_bans", "fast", 5.0, failed=True)
+        failed = milliseconds > 98
+        figures.record("v2_score", "fast", milliseconds / 1000, Outcome.ERROR if failed else Outcome.OK)
+    figures.record("v2_score", "legacy", 1.0, Outcome.OK)
+    figures.record("check_bans", "fast", 5.0, Outcome.ERROR)
     assert figures.flush() == 102
-    sides = figures.read("v2_score", LONG_AGO)
+    sides = figures.read_all(LONG_AGO)["v2_score"]
     assert set(sides) == {"fast", "legacy"}
-    assert sides["fast"].requests == 100
+    assert sides["fast"].served == 100
     assert sides["fast"].errors == 2
     assert sides["fast"].percentile(50) == pytest.approx(0.051)
     assert sides["fast"].percentile(95) == pytest.approx(0.096)
     assert sides["legacy"].percentile(95) == pytest.approx(1.1)
-    assert figures.read("v2_score", datetime.now(UTC) + timedelta(minutes=1)) == {}
+    assert figures.read_all(datetime.now(UTC) + timedelta(minutes=1)) == {}
     assert figures.flush() == 0
 
 
 @pytest.mark.django_db
 def test_processes_add_to_the_same_rows() -> None:
     for _ in range(3):
-        figures.record("v2_score", "fast", 0.01, failed=True)
+        figures.record("v2_score", "fast", 0.01, Outcome.ERROR)
         figures.count("v2_score", "matched", 2)
         figures.flush()
         figures.reset()
-    rows = list(HistogramBucket.objects.values_list("count", "errors"))
-    assert [sum(column) for column in zip(*rows, strict=True)] == [3, 3]
+    rows = list(HistogramBucket.objects.values_list("count", "outcome"))
+    assert (sum(count for count, _ in rows), {outcome for _, outcome in rows}) == (3, {"error"})
     assert sum(ShadowCount.objects.values_list("count", flat=True)) == 6
     assert sql.list_counts("default", LONG_AGO) == [("v2_score", "matched", 6)]
 
@@ -105,7 +101,12 @@ def test_processes_add_to_the_same_rows() -> None:
 def test_threads_that_flush_at_once_lose_nothing() -> None:
     """Rows go in key order, so that no two of them wait for each other."""
     minute = datetime(2026, 1, 1, tzinfo=UTC)
-    cells = [sql.FigureRow(name, side, minute, index, 1, 0) for name in "abc" for side in "xy" for index in range(40)]
+    cells = [
+        sql.FigureRow(name, side, minute, "ok", index, 1, 1, 1)
+        for name in "abc"
+        for side in "xy"
+        for index in range(40)
+    ]
     failures: list[Exception] = []
 
     def add(turn: int) -> None:
@@ -128,16 +129,16 @@ def test_threads_that_flush_at_once_lose_nothing() -> None:
 
 @pytest.mark.django_db
 def test_what_cannot_be_stored_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures.count("v2_score", "matched")
     with monkeypatch.context() as broken:
         broken.setattr(sql, "add_counts", lambda *_: (_ for _ in ()).throw(OperationalError("away")))
         with pytest.raises(OperationalError):
             figures.flush()
         assert HistogramBucket.objects.count() == 0
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures.flush()
-    assert figures.read("v2_score", LONG_AGO)["fast"].requests == 2
+    assert figures.read_all(LONG_AGO)["v2_score"]["fast"].served == 2
 
 
 @pytest.mark.django_db
@@ -145,7 +146,7 @@ def test_a_failed_flush_leaves_the_callers_transaction_usable(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.SCORER_FAST = {**settings.SCORER_FAST, "FIGURES_FLUSH_SECONDS": 0}
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     monkeypatch.setattr(sql, "ADD_FIGURES", "SELECT no_such_column")
     with transaction.atomic():
         figures.flush_if_due()
@@ -154,7 +155,7 @@ def test_a_failed_flush_leaves_the_callers_transaction_usable(
 
 @pytest.mark.django_db
 def test_flushing_in_line_waits_until_it_is_due(settings: Settings) -> None:
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures.flush_if_due()
     assert HistogramBucket.objects.count() == 0
     settings.SCORER_FAST = {**settings.SCORER_FAST, "FIGURES_FLUSH_SECONDS": 0}
@@ -166,10 +167,10 @@ def test_flushing_in_line_waits_until_it_is_due(settings: Settings) -> None:
 
 
 def test_recording_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.record("v2_score", "fast", math.nan, failed=False)
-    figures.record("v2_score", "fast", "much", failed=False)  # type: ignore[arg-type]
+    figures.record("v2_score", "fast", math.nan, Outcome.OK)
+    figures.record("v2_score", "fast", "much", Outcome.OK)  # type: ignore[arg-type]
     monkeypatch.setattr(figures, "_recorder", None)
-    figures.record("v2_score", "fast", 0.1, failed=False)
+    figures.record("v2_score", "fast", 0.1, Outcome.OK)
     figures.count("v2_score", "matched")
     monkeypatch.undo()
 
@@ -177,13 +178,13 @@ def test_recording_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_recording_asks_nobody(django_assert_num_queries: object) -> None:
     """Without access to the database this test would fail if recording asked it."""
     for _ in range(1000):
-        figures.record("v2_score", "fast", 0.01, failed=False)
+        figures.record("v2_score", "fast", 0.01, Outcome.OK)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "MOST_CELLS", 3)
     for index in range(10):
-        figures.record("v2_score", "fast", 0.01 * (index + 1), failed=False)
+        figures.record("v2_score", "fast", 0.01 * (index + 1), Outcome.OK)
         figures.count(f"operation {index}", "matched")
     assert len(figures._recorder.figures) == 3
     assert figures._recorder.dropped == 7
@@ -194,7 +195,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_thread_flushes_and_gives_its_connection_back(settings: Settings) -> None:
     settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 0.05, "GUARD": {"INTERVAL_SECONDS": 0}}
     before = _connections()
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures.count("v2_score", "matched")
     until = time.monotonic() + 10
     while time.monotonic() < until and not ShadowCount.objects.exists():
@@ -210,7 +211,7 @@ def test_a_thread_flushes_and_gives_its_connection_back(settings: Settings) -> N
 @pytest.mark.django_db(transaction=True)
 def test_what_is_forgotten_is_not_flushed_on_the_way(settings: Settings) -> None:
     settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 60}
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures.count("v2_score", "matched")
     thread = figures._recorder._thread
     assert thread is not None
@@ -226,7 +227,7 @@ def test_the_thread_outlives_a_database_that_is_away(
 ) -> None:
     settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 0.05}
     judged = threading.Event()
-    monkeypatch.setattr(guard, "after_flush", judged.set)
+    monkeypatch.setitem(figures._afterwards, "guard", judged.set)
     attempts: list[int] = []
     store = sql.add_figures
 
@@ -237,7 +238,7 @@ def test_the_thread_outlives_a_database_that_is_away(
         return store(alias, rows)
 
     monkeypatch.setattr(sql, "add_figures", flaky)
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     until = time.monotonic() + 10
     while time.monotonic() < until and not HistogramBucket.objects.exists():
         time.sleep(0.02)
@@ -254,26 +255,26 @@ def test_a_process_that_ends_leaves_its_figures_and_the_judging_to_others(
     """A last round at the end of each process would also count as the one that was due."""
     settings.SCORER_FAST = {"BACKGROUND": True, "FIGURES_FLUSH_SECONDS": 60}
     judged = threading.Event()
-    monkeypatch.setattr(guard, "after_flush", judged.set)
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    monkeypatch.setitem(figures._afterwards, "guard", judged.set)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     figures._recorder.end()
     assert HistogramBucket.objects.count() == 1
     assert not judged.is_set()
 
 
 def test_no_thread_where_none_is_wanted() -> None:
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     assert all(thread.name != "scorer-fast-figures" for thread in threading.enumerate())
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_starts_empty_and_is_not_blocked_by_its_parents_lock() -> None:
-    figures.record("v2_score", "fast", 0.01, failed=False)
+    figures.record("v2_score", "fast", 0.01, Outcome.OK)
     with figures._recorder.lock:
         child = os.fork()
         if child == 0:
             empty = not figures._recorder.figures
-            figures.record("v2_score", "fast", 0.01, failed=False)
+            figures.record("v2_score", "fast", 0.01, Outcome.OK)
             os._exit(0 if empty and len(figures._recorder.figures) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(figures._recorder.figures) == 1

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from scorer_fast.cutover import curl
-from scorer_fast.cutover import experiment_queries as sql
+from scorer_fast.cutover import curl, figure_queries
 from scorer_fast.cutover.compare import IGNORED
 from scorer_fast.cutover.deliberate import DELIBERATE
+from scorer_fast.cutover.shadow import finding_queries as sql
 from scorer_fast.models import Mismatch, MismatchSample
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +48,7 @@ def found() -> None:
                 control=json.dumps({"status": 200, "body": [], "value": 1}),
                 candidate=json.dumps({"status": 200, "body": [], "value": 2}),
             )
-    sql.add_counts("default", [sql.CountRow("check_bans", datetime.now(UTC), "mismatched", 2)])
+    figure_queries.add_counts("default", [figure_queries.CountRow("check_bans", datetime.now(UTC), "mismatched", 2, 1)])
 
 
 def test_nothing_found() -> None:

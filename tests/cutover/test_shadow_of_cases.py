@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from scorer_fast.cutover import experiment, figures, flags
+from scorer_fast.cutover import figures, flags
+from scorer_fast.cutover.shadow import run as shadow
 from scorer_fast.models import Mismatch
 from tests.contract import replay
 from tests.contract.test_golden import load
@@ -32,7 +33,7 @@ DELIBERATE = {
     "v2_sha512_key": {"key_sha512"},
     "v2_two_stamps_share_a_nullifier": {"shared_or_clashing_nullifier"},
 }
-ENDED_WELL = {experiment.MATCHED, experiment.DELIBERATE, experiment.RATE_LIMITED}
+ENDED_WELL = {shadow.MATCHED, shadow.DELIBERATE, shadow.RATE_LIMITED}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def shadowed(settings: Settings) -> Iterator[None]:
 
 def outcomes() -> dict[str, int]:
     counted: dict[str, int] = {}
-    for (_, _, outcome), number in figures._recorder.counts.items():
+    for (_, _, outcome), (number, _) in figures._recorder.counts.items():
         counted[outcome] = counted.get(outcome, 0) + number
     return counted
 

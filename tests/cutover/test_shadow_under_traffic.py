@@ -11,7 +11,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from api.demo_issuer import Claim, sign_credentials
-from scorer_fast.cutover import experiment, figures, flags
+from scorer_fast.cutover import figures, flags
+from scorer_fast.cutover.shadow import run as shadow
 from scorer_fast.models import Mismatch
 from tests.host import world
 
@@ -35,10 +36,10 @@ def shadowed(settings: Settings) -> Iterator[None]:
         "MODES": {"*": "shadow"},
     }
     flags.reset()
-    experiment.reset()
+    shadow.reset()
     figures.reset()
     yield
-    experiment.reset()
+    shadow.reset()
     figures.reset()
     flags.reset()
 
@@ -91,9 +92,9 @@ def test_clients_in_each_others_way_are_no_mismatch() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert experiment.wait(120)
+    assert shadow.wait(120)
     outcomes: dict[str, int] = {}
-    for (_, _, outcome), number in figures._recorder.counts.items():
+    for (_, _, outcome), (number, _) in figures._recorder.counts.items():
         outcomes[outcome] = outcomes.get(outcome, 0) + number
     real = {
         f"{group.operation} {group.path} {group.kind}": [

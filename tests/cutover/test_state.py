@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from scorer_fast.cutover import experiment_queries, figures, flags, state
+from scorer_fast.cutover import figure_queries, figures, flags, state
+from scorer_fast.cutover.figures import Outcome
+from scorer_fast.cutover.shadow import finding_queries
 from scorer_fast.cutover.state import OperationState, Stands
 from scorer_fast.http.catalogue import OPERATIONS
 from tests.guards.statements import sent
@@ -44,7 +46,8 @@ def page(*arguments: str) -> str:
 
 def measure(operation: str, side: str, milliseconds: float, *, times: int = 100, failed: int = 0) -> None:
     for number in range(times):
-        figures.record(operation, side, milliseconds / 1000, number < failed)
+        outcome = Outcome.OK if number >= failed else Outcome.FALLBACK if side == "fast" else Outcome.ERROR
+        figures.record(operation, side, milliseconds / 1000, outcome)
 
 
 def test_both_sides_are_told_with_the_measured_share() -> None:
@@ -67,7 +70,7 @@ def test_both_sides_are_told_with_the_measured_share() -> None:
 def test_the_figures_are_of_the_last_minutes_alone() -> None:
     measure("v2_score", "fast", 5)
     old = (datetime.now(UTC) - state.RECENT - timedelta(minutes=2)).replace(second=0, microsecond=0)
-    experiment_queries.add_figures("default", [experiment_queries.FigureRow("v2_score", "fast", old, 100, 50, 0)])
+    figure_queries.add_figures("default", [figure_queries.FigureRow("v2_score", "fast", old, "ok", 100, 50, 50, 1)])
     figures.flush()
     assert of("v2_score").fast.requests == 100
 
@@ -144,8 +147,8 @@ def test_the_consistency_rate_leaves_deliberate_differences_aside() -> None:
     figures.flush()
     now = datetime.now(UTC)
     for path in ("body.score", "body.stamps"):
-        key = experiment_queries.GroupKey("v2_score", "mismatch", path, "value", "")
-        experiment_queries.upsert_mismatch("default", key, now, most=9)
+        key = finding_queries.GroupKey("v2_score", "mismatch", path, "value", "")
+        finding_queries.upsert_mismatch("default", key, now, most=9)
     one = of("v2_score")
     assert (one.consistency, one.compared, one.deliberate, one.not_compared) == (95.0, 100, 50, 7)
     assert one.mismatches == {"mismatch": 2}

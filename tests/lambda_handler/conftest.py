@@ -6,7 +6,8 @@ from pytest_django import Settings
 from api.account.models import Community
 from api.demo_issuer import Claim
 from scorer_fast import lambda_handler, process
-from scorer_fast.cutover import circuit, experiment, figures, flags
+from scorer_fast.cutover import circuit, figures, flags
+from scorer_fast.cutover.shadow import run as shadow
 from tests.host import world
 
 OWNER = world.address(0xA1)
@@ -22,7 +23,7 @@ def fresh_process(_django_db_marker: None) -> Iterator[None]:
 
 
 def forget() -> None:
-    for module in (flags, circuit, experiment, figures):
+    for module in (flags, circuit, shadow, figures):
         module.reset()
     process.freeze_threads(False)
     lambda_handler._is_set_up = False

@@ -117,8 +117,8 @@ def test_figures_are_stored_before_the_process_is_frozen(fast_path: Put, setting
     flags.set_mode("v2_score", "fast", None, "a test", "test")
     figures.reset()
     lambda_handler.handler(event(), None)
-    found = figures.read("v2_score", datetime.now(UTC) - timedelta(minutes=2))
-    assert sum(found["fast"].buckets.values()) == 1
+    found = figures.read_all(datetime.now(UTC) - timedelta(minutes=2))["v2_score"]
+    assert found["fast"].count() == 1
 
 
 @pytest.mark.parametrize("hosts", [[], ["*"], [".example.org", "example.com"], ["localhost"]])

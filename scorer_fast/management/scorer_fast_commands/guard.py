@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from scorer_fast.cutover import experiment_queries as sql
 from scorer_fast.cutover import guard
+from scorer_fast.cutover import guard_queries as sql
 from scorer_fast.settings import conf
 
 from ._changes import remedies
@@ -25,9 +24,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    now = datetime.now(UTC)
     alias = conf.database
     with remedies(), transaction.atomic(using=alias):
+        now = sql.get_clock(alias).now
         judgements = guard.judge_all(now)
         failed = []
         if options["dry_run"]:
@@ -42,13 +41,10 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         for judgement in judgements:
             command.stdout.write(f"{judgement.operation} ({judgement.mode}): {judgement.verdict}")
             for rule in judgement.rules:
-                command.stdout.write(
-                    f"    {rule.name:<14} {rule.verdict:<16} {rule.value}; limit {rule.limit}, "
-                    f"window {rule.window}, sample {rule.sample}"
-                )
+                command.stdout.write(f"    {rule.name:<10}  {rule.verdict:<15}  {rule.text}")
         if not judgements:
             command.stdout.write("Nothing to judge: every operation is legacy or latched.")
     if failed:
         names = ", ".join(judgement.operation for judgement in failed)
         done = "would be latched" if options["dry_run"] else "latched to legacy"
-        raise CommandError(f"The guard fails; {done}: {names}.")
+        raise CommandError(f"The fast path does worse; {done}: {names}.")

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scorer_fast.cutover import compare, curl, deliberate
-from scorer_fast.cutover import experiment_queries as sql
+from scorer_fast.cutover import figure_queries as sql
 from scorer_fast.models.experiment import Category, Mismatch
 from scorer_fast.settings import conf
 

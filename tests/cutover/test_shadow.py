@@ -21,8 +21,9 @@ from api.account.models import AccountAPIKey, AccountAPIKeyAnalytics
 from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, Passport, Score
-from scorer_fast.cutover import deliberate, experiment, figures, flags, redact
-from scorer_fast.cutover import experiment_queries as sql
+from scorer_fast.cutover import deliberate, figures, flags, redact
+from scorer_fast.cutover.shadow import finding_queries as sql
+from scorer_fast.cutover.shadow import run
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import Mismatch, MismatchSample
@@ -40,10 +41,10 @@ REQUESTS = RequestFactory()
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    experiment.reset()
+    run.reset()
     figures.reset()
     yield
-    experiment.reset()
+    run.reset()
     figures.reset()
 
 
@@ -90,7 +91,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 def outcomes() -> dict[str, int]:
     counted: dict[str, int] = {}
-    for (_, _, outcome), number in figures._recorder.counts.items():
+    for (_, _, outcome), (number, _) in figures._recorder.counts.items():
         counted[outcome] = counted.get(outcome, 0) + number
     return counted
 
@@ -102,7 +103,7 @@ def groups() -> set[tuple[str, str, str, str]]:
 def shadow(
     request: HttpRequest, control: Callable[[HttpRequest], HttpResponse], operation: Any = ALLOW
 ) -> HttpResponse:
-    return experiment.shadow(operation, request, control)
+    return run.shadow(operation, request, control)
 
 
 # ---- finding
@@ -277,18 +278,18 @@ def control_of(response: HttpResponse) -> Callable[[HttpRequest], HttpResponse]:
 
 
 STAGES: dict[str, tuple[Any, str]] = {
-    "sampling": (experiment.random, "random"),
-    "copying the request": (experiment, "_copy"),
-    "opening the read": (experiment, "_reading"),
+    "sampling": (run.random, "random"),
+    "copying the request": (run, "_copy"),
+    "opening the read": (run, "_reading"),
     "recording the time": (figures, "record"),
-    "looking at the clock": (experiment, "_on_event_loop"),
-    "comparing": (experiment, "compare"),
+    "looking at the clock": (run, "_on_event_loop"),
+    "comparing": (run, "compare"),
     "sorting out": (deliberate, "sort_out"),
-    "doubting": (experiment, "_settled"),
-    "redacting": (experiment, "Redactor"),
+    "doubting": (run, "_settled"),
+    "redacting": (run, "Redactor"),
     "storing the group": (sql, "upsert_mismatch"),
     "storing the sample": (sql, "insert_sample"),
-    "processing": (experiment, "_outcome"),
+    "processing": (run, "_outcome"),
 }
 
 
@@ -319,7 +320,7 @@ def test_a_fault_of_counting_costs_nothing(plan: Plan, monkeypatch: pytest.Monke
 
 def test_a_fault_is_logged_without_its_text(plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     plan({"is_member": False})
-    monkeypatch.setattr(experiment, "compare", lambda *_: {}["a secret"])
+    monkeypatch.setattr(run, "compare", lambda *_: {}["a secret"])
     shadow(allow_list(), says({}))
     assert "shadow of allow_list failed: KeyError at " in caplog.text
     assert "a secret" not in caplog.text
@@ -421,7 +422,7 @@ def test_a_slow_read_is_given_up_and_then_left_out(monkeypatch: pytest.MonkeyPat
         assert shadow(v2(), says({}), V2).status_code == 200
     assert time.monotonic() - started < 3
     assert outcomes() == {"unavailable": 5, "paused": 3}
-    experiment._breaker._until = 0.0
+    run._breaker._until = 0.0
     shadow(v2(), says({}), V2)
     assert outcomes() == {"unavailable": 6, "paused": 3}
     with connection.cursor() as cursor:
@@ -473,7 +474,7 @@ def test_the_answer_does_not_wait_for_the_decision(background: Settings, monkeyp
     assert shadow(allow_list(), says({"is_member": True})).status_code == 200
     assert outcomes() == {}
     rehearsal.may_decide.set()
-    assert experiment.wait()
+    assert run.wait()
     assert outcomes() == {"mismatched": 1}
     assert groups() == {("allow_list", "mismatch", "body.is_member", "missing")}
 
@@ -487,13 +488,13 @@ def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(
     monkeypatch.setattr(call, "rehearse", lambda request: rehearsal)
     shadow(allow_list(), says({}))
     until = time.monotonic() + 5
-    while experiment._worker._queue.qsize() and time.monotonic() < until:  # type: ignore[union-attr]
+    while run._worker._queue.qsize() and time.monotonic() < until:  # type: ignore[union-attr]
         time.sleep(0.01)
     for _ in range(5):
         assert shadow(allow_list(), says({})).status_code == 200
     assert outcomes() == {"queue_full": 3}
     rehearsal.may_decide.set()
-    assert experiment.wait()
+    assert run.wait()
     assert outcomes() == {"queue_full": 3, "matched": 3}
 
 
@@ -506,7 +507,7 @@ def test_what_waited_too_long_is_dropped(background: Settings, monkeypatch: pyte
         shadow(allow_list(), says({}))
     time.sleep(0.1)
     rehearsal.may_decide.set()
-    assert experiment.wait()
+    assert run.wait()
     assert outcomes() == {"too_late": 3}
     assert len(rehearsal.decided_at) == 1
 
@@ -515,26 +516,26 @@ def test_what_waited_too_long_is_dropped(background: Settings, monkeypatch: pyte
 def test_an_idle_thread_gives_its_connection_back(
     background: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiment, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(run, "IDLE_SECONDS", 0.1)
     before = _connections()
     plan({"is_member": True})
     shadow(allow_list(), says({}))
-    assert experiment.wait()
+    assert run.wait()
     until = time.monotonic() + 10
     while _connections() > before and time.monotonic() < until:
         time.sleep(0.05)
     assert _connections() == before
     shadow(allow_list(), says({}))
-    assert experiment.wait()
+    assert run.wait()
     assert outcomes() == {"mismatched": 2}
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_has_a_queue_of_its_own(settings: Settings) -> None:
-    with experiment._worker._lock:
+    with run._worker._lock:
         child = os.fork()
         if child == 0:
-            os._exit(0 if experiment._worker._lock.acquire(timeout=1) else 1)
+            os._exit(0 if run._worker._lock.acquire(timeout=1) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -628,7 +629,7 @@ def test_a_scoring_the_fast_path_did_not_plan_is_a_finding_when_it_comes_again(
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     clock = time.monotonic
-    monkeypatch.setattr(experiment, "time", SimpleNamespace(monotonic=lambda: clock() + seconds, perf_counter=clock))
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock() + seconds, perf_counter=clock))
 
 
 def test_data_that_changed_between_the_two_reads_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -728,13 +729,13 @@ def test_a_fault_put_into_the_hosts_rows_is_found(host: Client, monkeypatch: pyt
     def spoil(request: HttpRequest, get_response: Any = None) -> None:
         Score.objects.update(evidence={"rawScore": "1", "success": False})
 
-    real = experiment.after
+    real = run.after
 
     def after(*arguments: Any) -> None:
         spoil(arguments[0])
         real(*arguments)
 
-    monkeypatch.setattr(experiment, "after", after)
+    monkeypatch.setattr(run, "after", after)
     host.get(f"/v2/stamps/1/score/{ADDRESS}", headers={"X-API-Key": world.API_KEY})
     paths = {path for _, _, path, _ in groups()}
     assert "rows.registry_score[].evidence.rawScore" in paths
@@ -742,8 +743,8 @@ def test_a_fault_put_into_the_hosts_rows_is_found(host: Client, monkeypatch: pyt
 
 
 def test_database_errors_are_told_from_faults() -> None:
-    assert experiment.is_unavailable(OperationalError())
-    assert not experiment.is_unavailable(DatabaseError())
+    assert run.is_unavailable(OperationalError())
+    assert not run.is_unavailable(DatabaseError())
     assert connections["default"].vendor == "postgresql"
 
 
@@ -766,14 +767,14 @@ def test_under_asgi_the_event_loop_is_never_asked_to_compare(
         assert request.body == b"[1]"
         return FakeRehearsal({"from": "fast"})
 
-    real = experiment.process
+    real = run.process
 
-    def process(handle: experiment.Handle) -> None:
+    def process(handle: run.Handle) -> None:
         seen["compared"] = threading.current_thread().name
         real(handle)
 
     monkeypatch.setattr(call, "rehearse", rehearse)
-    monkeypatch.setattr(experiment, "process", process)
+    monkeypatch.setattr(run, "process", process)
 
     async def ask() -> HttpResponse:
         client = AsyncClient()
@@ -783,7 +784,7 @@ def test_under_asgi_the_event_loop_is_never_asked_to_compare(
     response = async_to_sync(ask)()
     assert json.loads(response.content)["from"] == "host"
     assert json.loads(response.content)["body"] == "[1]"
-    assert experiment.wait()
+    assert run.wait()
     assert outcomes() in ({"mismatched": 1}, {"inconclusive": 1})
     assert seen["compared"] == "scorer-fast-shadow"
     assert seen["read"] != "scorer-fast-shadow"

@@ -36,16 +36,18 @@ from django.db import close_old_connections, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 
-from ..db.connection import is_unavailable
-from ..http import call
-from ..http.catalogue import Operation
-from ..models.experiment import Category
-from ..settings import conf
-from . import deliberate, figures, split
-from . import experiment_queries as sql
-from .compare import Answer, Comparison, Context, Difference, Kind, Rows, compare
-from .deliberate import Case, RecordedRequest
-from .redact import Redactor
+from ...db.connection import is_unavailable
+from ...http import call
+from ...http.catalogue import Operation
+from ...models.experiment import Category
+from ...settings import conf
+from .. import deliberate, figures, split
+from ..compare import Answer, Comparison, Context, Difference, Kind, Rows, compare
+from ..deliberate import Case, RecordedRequest
+from ..figures import Outcome
+from ..redact import Redactor
+from . import finding_queries as findings_sql
+from . import host_queries as sql
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +219,7 @@ def _before(operation: Operation, request: HttpRequest) -> Handle | None:
         if is_unavailable(error):
             _breaker.failed()
         raise
-    figures.record(operation.id, "shadow", time.perf_counter() - started, handle.error is not None)
+    figures.record(operation.id, "shadow", time.perf_counter() - started, Outcome.ERROR if handle.error else Outcome.OK)
     _breaker.succeeded()
     return handle
 
@@ -512,10 +514,10 @@ def _store(
         body=handle.recorded.body,
         secrets=(conf.internal_token, conf.demo_api_key, conf.jwt_signing_key),
     )
-    groups: dict[sql.GroupKey, Difference] = {}
+    groups: dict[findings_sql.GroupKey, Difference] = {}
     for category, rule, difference in findings:
         path = redactor.text(difference.path)[:200]
-        key = sql.GroupKey(handle.operation.id, category.value, path, difference.kind.value, rule)
+        key = findings_sql.GroupKey(handle.operation.id, category.value, path, difference.kind.value, rule)
         groups.setdefault(key, difference)
     request = json.dumps(_storable(redacted_request(handle.recorded, redactor)), allow_nan=False)
     now = datetime.now(UTC)
@@ -523,14 +525,14 @@ def _store(
     with transaction.atomic(using=alias):
         # In key order: two processes that find the same things must not wait for each other.
         for key in sorted(groups):
-            group = sql.upsert_mismatch(alias, key, now, most=conf.shadow_groups_per_operation)
+            group = findings_sql.upsert_mismatch(alias, key, now, most=conf.shadow_groups_per_operation)
             if group is None:
                 other = key._replace(path="other", kind="", rule="")
-                group = sql.upsert_mismatch(alias, other, now, most=0)
+                group = findings_sql.upsert_mismatch(alias, other, now, most=0)
             if group is None or group.seen > conf.shadow_samples_per_group:
                 continue
             difference = groups[key]
-            sql.insert_sample(
+            findings_sql.insert_sample(
                 alias,
                 group.id,
                 now,

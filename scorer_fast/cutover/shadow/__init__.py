@@ -1,0 +1,1 @@
+"""Shadow: the host answers, and the fast path is compared with what it answered and wrote."""
