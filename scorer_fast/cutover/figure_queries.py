@@ -20,6 +20,17 @@ def get_clock(alias: str) -> datetime:
     return now
 
 
+LIMIT_WRITING = """
+-- no statement of this transaction runs longer, nor waits longer for a lock
+SELECT set_config('statement_timeout', %(milliseconds)s, true)
+"""
+
+
+def limit_writing(alias: str, seconds: float) -> None:
+    """No statement of the transaction runs longer than ``seconds``, waiting for locks included."""
+    fetch_value(alias, LIMIT_WRITING, {"milliseconds": str(int(seconds * 1000))})
+
+
 # ---- figures
 
 

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CELLS = 100_000  # kept while the database is away; beyond it figures are dropped and counted
 MOST_CALLERS = 100_000  # remembered within a minute; beyond it a caller's further requests count as new ones
+FLUSH_SECONDS = 0.25  # that a request of a process without threads waits for its figures to be stored
 SLOWEST = 10**9  # microseconds; what took longer counts as this
 BUCKETS_PER_DECADE = 90
 CALLER_BITS = 63  # of a set of callers, as it fits a bigint
@@ -179,7 +180,7 @@ class _Recorder:
         self.figures: Counted = {}
         self.counts: Counts = {}
         self.dropped = 0
-        self.flushed_at = time.monotonic()
+        self.flushed_at = float("-inf")  # monotonic seconds; of a process that never did, it is due
         self._ahead = time.time() - time.monotonic()  # what our clock said; steps of it move no minute
         self._callers: set[tuple[str, str, bool, int]] = set()
         self._callers_of = 0  # the minute
@@ -257,6 +258,10 @@ class _Recorder:
                 self._take_back(figures, counts)
                 raise
 
+    def has_something(self) -> bool:
+        """Whether anything waits to be flushed."""
+        return bool(self.figures or self.counts)
+
     def _take_back(self, figures: Counted, counts: Counts) -> None:
         with self.lock:
             for key, (requests, distinct, callers) in figures.items():
@@ -333,14 +338,22 @@ def flush() -> int:
 
 
 def flush_if_due() -> None:
-    """:func:`flush` where the last one is old enough, for processes without threads; never raises."""
-    if time.monotonic() - _recorder.flushed_at >= conf.figures_flush_seconds:
-        try:
-            # Inside a caller's transaction a failure must leave it as usable as it was.
-            with transaction.atomic(using=conf.database):
-                flush()
-        except Exception as error:
-            logger.warning("figures cannot be stored; they are kept (%s)", type(error).__name__)
+    """:func:`flush` where the last one is old enough, for processes without threads; never raises.
+
+    A request waits for it, but no longer than ``FLUSH_SECONDS``: what could not be stored then waits for the next.
+    """
+    if not _recorder.has_something() or time.monotonic() - _recorder.flushed_at < conf.figures_flush_seconds:
+        return
+    alias = conf.database
+    try:
+        # Inside a caller's transaction a failure must leave it as usable as it was, and no limit may outlive us.
+        is_own = not connections[alias].in_atomic_block
+        with transaction.atomic(using=alias):
+            if is_own:
+                sql.limit_writing(alias, FLUSH_SECONDS)
+            flush()
+    except Exception as error:
+        logger.warning("figures cannot be stored; they are kept (%s)", type(error).__name__)
 
 
 def reset() -> None:

@@ -202,7 +202,8 @@ def embed_validate_api_key(request: EventRequest) -> Any:
 
 def cache_add_stamps(request: EventRequest) -> Any:
     address = _address(request)
-    return stamps_and_score_body(cache.cache_add_stamps(address, _entries(request, with_stamp=True)))
+    entries = _entries(request, with_stamp=True)
+    return stamps_and_score_body(cache.cache_add_stamps(address, entries, names_scorer=False))
 
 
 def cache_patch_stamps(request: EventRequest) -> Any:

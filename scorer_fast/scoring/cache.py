@@ -31,8 +31,11 @@ def _configured_scorer() -> int:
     return NO_SUCH_ID if conf.cache_scorer_id is None else conf.cache_scorer_id
 
 
-def cache_add_stamps(address: str, entries: Sequence[Entry]) -> Scored:
-    """Replace the address's stamps of the entries' providers, and score."""
+def cache_add_stamps(address: str, entries: Sequence[Entry], *, names_scorer: bool = True) -> Scored:
+    """Replace the address's stamps of the entries' providers, and score.
+
+    ``names_scorer``: whether the new rows name the scorer that they came for; those of the host's Lambda do not.
+    """
     payloads.check_size(entries)
     new = payloads.new_stamps(entries)
     providers = [stamp.provider for stamp in new]
@@ -43,7 +46,7 @@ def cache_add_stamps(address: str, entries: Sequence[Entry]) -> Scored:
         missing=MISSING,
         with_stamps=True,
         with_points=True,
-        change=Change(providers, new, SOURCE_APP, scorer_id),
+        change=Change(providers, new, SOURCE_APP, scorer_id if names_scorer else None),
         posted=payloads.posted(new, providers),
     )
 

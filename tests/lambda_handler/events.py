@@ -4,6 +4,23 @@ from typing import Any
 
 from tests.host.asks import Ask
 
+LAMBDAS = "tests.host.aws_lambdas"
+READY = f"{LAMBDAS}.ready"
+# The host's own handler of each operation that it has one of.
+HOST = {
+    "v2_score": f"{LAMBDAS}.v2.v2_score",
+    "embed_score": f"{LAMBDAS}.embed.embed_score",
+    "embed_add_stamps": f"{LAMBDAS}.embed.embed_add_stamps",
+    "embed_validate_api_key": f"{LAMBDAS}.embed.embed_validate_api_key",
+    "cache_add_stamps": f"{LAMBDAS}.ceramic_cache.cache_add_stamps",
+    "cache_patch_stamps": f"{LAMBDAS}.ceramic_cache.cache_patch_stamps",
+    "cache_delete_stamps": f"{LAMBDAS}.ceramic_cache.cache_delete_stamps",
+    "cache_get_score": f"{LAMBDAS}.ceramic_cache.cache_get_score",
+    "cache_calc_score": f"{LAMBDAS}.ceramic_cache.cache_calc_score",
+    "cache_get_stamps": f"{LAMBDAS}.ceramic_cache.cache_get_stamps",
+    "cache_weights": f"{LAMBDAS}.ceramic_cache.cache_weights",
+}
+
 
 class Context:
     """What Lambda hands to a handler beside the event."""
