@@ -8,6 +8,7 @@ WORKERS ?= 1
 THREADS ?= 2
 JOBS ?= 2
 CASES ?= tests/contract/golden
+export TARGET USERS RAMP TIME CONFIRM
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
@@ -69,6 +70,11 @@ parity: setup ## the recorded cases of CASES (K=word, V=1 all differences, LEGAC
 .PHONY: bench
 bench: setup ## latency and throughput beside the floor and the baseline, into bench/results.json
 	@$(PYTHON) -m bench $(ARGS)
+
+.PHONY: load
+load: setup ## users asking TARGET=http://127.0.0.1:8000 (USERS=20, RAMP=2 a second, TIME=60s), a report in HTML
+	@$(PYTHON) -m pip install --quiet -r requirements-load.txt
+	@load/run $(PYTHON)
 
 .PHONY: charts
 charts: setup ## draws docs/img/ anew from bench/results.json

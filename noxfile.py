@@ -12,7 +12,19 @@ import nox
 
 ROOT = Path(__file__).parent
 HOST_SIDE = (
-    *("api", "settings", "tests", "bench", "docs", ".ci", "manage.py", "pyproject.toml", "Makefile", "Dockerfile"),
+    *(
+        "api",
+        "settings",
+        "tests",
+        "bench",
+        "load",
+        "docs",
+        ".ci",
+        "manage.py",
+        "pyproject.toml",
+        "Makefile",
+        "Dockerfile",
+    ),
     *("compose.yaml", "README.md", "CHANGELOG.md"),
 )
 POSTGRES = ("15", "16")  # beside the embedded 18: the oldest supported (Debian's), and the other one of the package

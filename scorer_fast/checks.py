@@ -54,6 +54,7 @@ def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[Check
             # A database nobody has migrated yet is about to be: `migrate` runs this check first.
             if not MigrationRecorder(connections[alias]).has_table():
                 continue
+            findings += diagnosis.look_at_server(alias)
             findings += diagnosis.look_at_schema(alias)
             findings += diagnosis.look_at_own_tables(alias)
         except Exception as error:

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -262,6 +263,22 @@ def look_at_versions() -> Iterator[Finding]:
 # ---- the database
 
 
+def look_at_server(alias: str) -> Iterator[Finding]:
+    """Which PostgreSQL it is: every statement is tested on the oldest and the newest supported one."""
+    version = needs.get_server_version(alias)
+    oldest, newest = needs.POSTGRES
+    major = re.match(r"\d+", version)
+    if major and oldest <= int(major[0]) <= newest:
+        yield fine(f"database {alias}", f"PostgreSQL {version}")
+        return
+    yield advised(
+        "W015",
+        f"database {alias}",
+        f"it is PostgreSQL {version or 'of an unknown version'}, tested with {oldest} to {newest}",
+        f"Move the database to PostgreSQL {oldest} to {newest}, or keep every operation in shadow for a while first.",
+    )
+
+
 def look_at_schema(alias: str) -> Iterator[Finding]:
     """Tables, columns, functions and own migrations; asks the database."""
     there = needs.list_columns(alias, sorted(needs.COLUMNS))
@@ -436,12 +453,14 @@ def examine() -> list[Finding]:
 
 def _ask(alias: str) -> list[Finding]:
     # A replica has this app's functions because its primary has them; look-ups call one of them there.
-    looks: list[Callable[[str], Iterable[Finding]]] = [look_at_own_tables, look_at_schema, look_at_indexes]
+    looks: list[Callable[[str], Iterable[Finding]]] = [
+        look_at_server,
+        look_at_own_tables,
+        look_at_schema,
+        look_at_indexes,
+    ]
     try:
-        return [
-            fine(f"database {alias}", f"PostgreSQL {needs.get_server_version(alias)}"),
-            *(each for look in looks for each in look(alias)),
-        ]
+        return [each for look in looks for each in look(alias)]
     except Exception as error:
         return [
             required(

@@ -249,6 +249,8 @@ def _serves(index: Index, wanted: Index) -> bool:
     return index.table == wanted.table and index.columns[: len(wanted.columns)] == wanted.columns
 
 
+POSTGRES = (15, 18)  # the oldest and the newest major version that the suite runs on
+
 GET_SERVER_VERSION = """
 -- which PostgreSQL it is
 SHOW server_version

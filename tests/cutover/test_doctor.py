@@ -232,3 +232,29 @@ def test_a_didkit_that_takes_too_long_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(subprocess, "run", slow)
     assert "TimeoutExpired" in only(diagnosis.look_at_didkit()).what
+
+
+# ---- the server's version
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ("15.18 (Debian 15.18-0+deb12u1)", FINE),
+        ("16.14", FINE),
+        ("18.4", FINE),
+        ("18beta1", FINE),
+        ("14.20", ADVISED),
+        ("19devel", ADVISED),
+        ("", ADVISED),
+    ],
+)
+def test_the_versions_of_postgresql(version: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "get_server_version", lambda alias: version)
+    (finding,) = diagnosis.look_at_server("default")
+    assert finding.level == level
+    assert finding.number == ("" if level == FINE else "W015")
+
+
+def test_the_server_of_this_run_is_a_supported_one() -> None:
+    assert [finding.level for finding in diagnosis.look_at_server("default")] == [FINE]
