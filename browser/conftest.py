@@ -27,11 +27,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """An empty browser; a fault of a page's script fails the test."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    """An empty browser; a fault of a page's script, or what a policy refuses, fails the test."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(10_000)
     opened, faults = context.new_page(), []
     opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
     yield opened
     context.close()
     assert faults == []

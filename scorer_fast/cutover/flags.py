@@ -32,7 +32,7 @@ from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
 from . import flag_queries as sql
-from . import split
+from . import signals, split
 
 logger = logging.getLogger(__name__)
 
@@ -363,16 +363,18 @@ def set_mode(
     *,
     allow: Collection[str] | None = None,
     deny: Collection[str] | None = None,
+    rollout: int | None = None,
 ) -> tuple[str, str]:
     """Set an operation's flag and log it; what it was and what it is now.
 
     ``percent`` (0 to 100, two decimals) is asked for by mode split alone; None keeps the split's present one. Mode
     fast with a percentage between 0 and 100 is refused: one of the two was meant.
-    ``allow`` and ``deny`` replace the lists; None keeps them.
+    ``allow`` and ``deny`` replace the lists; None keeps them. ``rollout``: the number of the rollout that sets it;
+    anybody else's change pauses the operation's rollout.
     """
     if operation_id not in BY_ID:
         raise InvalidChange(f"There is no operation {operation_id!r}. Known: {', '.join(BY_ID)}.")
-    reason, by = _reason(reason), _who(by)
+    reason, by = reason_of(reason), who(by)
     try:
         chosen = Mode(mode)
     except ValueError:
@@ -392,8 +394,16 @@ def set_mode(
         was, is_ = describe(before), describe(row)
         if before is None or was != is_:
             sql.upsert_flag(conf.database, row)
-            _log(operation_id, was, is_, reason, by)
+            log(operation_id, was, is_, reason, by)
+            if rollout is None:
+                _interrupt_rollout(operation_id, reason, by, row.updated_at)
     return was, is_
+
+
+def _interrupt_rollout(operation_id: str, reason: str, by: str, now: datetime) -> None:
+    from . import rollout  # which sets flags
+
+    rollout.interrupted(operation_id, reason=reason, by=by, now=now)
 
 
 def kill(target: str, *, reason: str, by: str) -> bool:
@@ -426,55 +436,63 @@ def latch(
         if sql.insert_latch(alias, row):
             was = describe(sql.get_flag(alias, operation_id))
             seen = f"{rule}: {value}, limit {limit}, window {window}, sample {sample}"
-            _log(operation_id, was, f"latched to legacy by {rule}", seen, _who(by))
+            log(operation_id, was, f"latched to legacy by {rule}", seen, who(by))
+            what = {"rule": rule, "value": row.value, "limit": row.limit}
+            signals.on_commit(signals.latched, operation=operation_id, by=who(by), reason=seen, **what)
 
 
 def lift(operation_id: str, *, reason: str, by: str) -> str:
     """Lift an operation's latch; the rule that had set it."""
-    reason, by = _reason(reason), _who(by)
+    reason, by = reason_of(reason), who(by)
     alias = conf.database
     with transaction.atomic(using=alias):
         rule = sql.lift_latch(alias, operation_id, now=datetime.now(UTC), by=by, reason=reason)
         if rule is None:
             raise InvalidChange(f"{operation_id} is not latched. `scorer_fast status` shows what is.")
-        _log(
+        log(
             operation_id,
             f"latched to legacy by {rule}",
             describe(sql.get_flag(alias, operation_id)),
             reason,
             by,
         )
+        signals.on_commit(signals.lifted, operation=operation_id, by=by, reason=reason)
     return rule
 
 
 def _throw(target: str, active: bool, reason: str, by: str) -> bool:
     if target != ALL and target not in BY_ID:
         raise InvalidChange(f"There is no operation {target!r}. Known: all, {', '.join(BY_ID)}.")
-    reason, by = _reason(reason), _who(by)
+    reason, by = reason_of(reason), who(by)
     alias = conf.database
     with transaction.atomic(using=alias):
         thrown = sql.upsert_kill(alias, sql.KillRow(target, active, datetime.now(UTC), by, reason))
         if thrown:
             was, is_ = ("released", "killed") if active else ("killed", "released")
-            _log(target, was, is_, reason, by)
+            log(target, was, is_, reason, by)
+            sent = signals.killed if active else signals.released
+            signals.on_commit(sent, operation=target, by=by, reason=reason)
     return thrown
 
 
-def _log(operation: str, was: str, is_: str, reason: str, by: str) -> None:
+def log(operation: str, was: str, is_: str, reason: str, by: str) -> None:
+    """Append a line to the log of changes, in the transaction of the change."""
     alias = conf.database
     sql.insert_log(alias, sql.LogRow(operation, datetime.now(UTC), by, was, is_, reason))
     _watch.forget_age()
     transaction.on_commit(lambda: _watch.forget_age(), using=alias)
 
 
-def _reason(given: str) -> str:
+def reason_of(given: str) -> str:
+    """A reason as it is kept; InvalidChange without one."""
     text = (given or "").strip()
     if not text:
         raise InvalidChange("Every change needs a reason: say in a few words why.")
     return text
 
 
-def _who(given: str) -> str:
+def who(given: str) -> str:
+    """Who makes a change, as it is kept."""
     return (given or "").strip()[:150] or "unknown"
 
 

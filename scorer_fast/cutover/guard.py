@@ -152,10 +152,18 @@ def tick() -> bool:
             return False
         if not sql.lock_guard(alias):
             return False
-        act(judge_all(now), now, dry_run=bool(limits["DRY_RUN"]))
+        judgements = judge_all(now)
+        act(judgements, now, dry_run=bool(limits["DRY_RUN"]))
+        _advance_rollouts(judgements, now, dry_run=bool(limits["DRY_RUN"]))
         # Stands for the round itself, so that a round without operations is one too.
         sql.upsert_verdict(alias, "", now, Verdict.FINE.value, "[]")
     return True
+
+
+def _advance_rollouts(judgements: Iterable[Judgement], now: datetime, *, dry_run: bool) -> None:
+    from . import rollout  # which knows verdicts
+
+    rollout.advance(now, {judgement.operation: judgement for judgement in judgements}, dry_run=dry_run)
 
 
 def prune(now: datetime) -> tuple[int, int]:

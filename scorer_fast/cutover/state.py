@@ -23,14 +23,16 @@ from django.urls import Resolver404, resolve
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
-from . import figures, flag_queries, flags, guard_queries
+from . import figures, flag_queries, flags, guard_queries, rollout, rollout_queries
 from . import state_queries as sql
+from .rollout_queries import RolloutRow
 
 RECENT = timedelta(minutes=10)  # what shares, rates and percentiles are of
 LATELY = timedelta(minutes=2)  # a circuit that turned requests away within it counts as open
 EARLIER = timedelta(hours=1)  # what counts, comparisons and groups of differences are of
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
-WORSE = ("worse", "fail")  # the guard's words for an operation that must not go on
+WORSE = ("worse",)  # the guard's words for an operation that must not go on
+BY_SWITCH = "killed by kill switch"  # said once for each switch
 COMPARED = ("matched", "mismatched")
 NOT_COMPARED = ("queue_full", "too_late", "paused", "unavailable", "failed")
 
@@ -76,6 +78,11 @@ class Guard:
     verdict: str
     judged_at: datetime
     rules: tuple[dict[str, Any], ...]
+
+    @property
+    def css(self) -> str:
+        """The verdict as a class of a style sheet."""
+        return self.verdict.replace(" ", "-")
 
     @property
     def failing(self) -> tuple[dict[str, Any], ...]:
@@ -157,7 +164,7 @@ class State:
     operations: dict[str, OperationState]
     kill_switches: tuple[flag_queries.KillRow, ...]
     latches: tuple[flag_queries.LatchRow, ...]
-    rollouts: tuple[Any, ...] = ()
+    rollouts: tuple[RolloutRow, ...] = ()
     needs: tuple[str, ...] = field(default=())
 
     def as_dict(self) -> dict[str, Any]:
@@ -176,7 +183,7 @@ class State:
             "latches": [
                 {**_jsonable(row._asdict()), "since": _time(row.created_at)} for row in self.latches
             ],
-            "rollouts": [rollout.as_dict() for rollout in self.rollouts],
+            "rollouts": [rollout.as_dict(row, self.at) for row in self.rollouts],
         }  # fmt: skip
 
 
@@ -184,7 +191,11 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
     """The state of all operations, or of those in ``only``; nine statements, however many operations."""
     alias = conf.database
     rows = {row.operation: row for row in flag_queries.list_flags(alias)}
-    kills = flag_queries.list_active_kills(alias)
+    kills = [
+        row
+        for row in flag_queries.list_active_kills(alias)
+        if not only or row.target == flags.ALL or set(flags.members(row.target)) & set(only)
+    ]
     latches = flag_queries.list_open_latches(alias)
     found = _Found(
         now,
@@ -198,11 +209,17 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
         },
         outcomes=sql.list_outcomes(alias, _minute(now - EARLIER), _minute(now - RECENT)),
         groups=sql.list_groups(alias, now - EARLIER),
+        rollouts=[row for row in rollout_queries.list_rollouts(alias) if row.state in rollout.UNDER_WAY],
         changes={row.operation: row for row in sql.list_last_changes(alias)},
     )
     wanted = [operation for operation in OPERATIONS if not only or operation.id in only]
     states = {operation.id: _of(operation, rows.get(operation.id), found) for operation in wanted}
-    needs = [f"{state.operation}: {need}" for state in states.values() for need in state.needs]
+    needs = [
+        f"{row.target}: killed since {clock(row.updated_at)} by {row.updated_by}: {row.reason}"
+        for row in kills
+        if any(states[id_].mode != Mode.LEGACY for id_ in flags.members(row.target) if id_ in states)
+    ]
+    needs += [f"{state.operation}: {need}" for state in states.values() for need in state.needs if need != BY_SWITCH]
     if found.stands is Stands.ABSENT and any(state.mode != Mode.LEGACY for state in states.values()):
         needs.insert(0, f"the flags move nothing: {MIDDLEWARE} is not in MIDDLEWARE")
     return State(
@@ -213,6 +230,7 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
         operations=states,
         kill_switches=tuple(kills),
         latches=tuple(row for row in latches if not only or row.operation in only),
+        rollouts=tuple(row for row in found.rollouts if not only or set(row.operations) & set(only)),
         needs=tuple(needs),
     )
 
@@ -260,6 +278,7 @@ class _Found:
     sides: dict[tuple[str, str], sql.SeriesRow]
     outcomes: list[sql.OutcomeRow]
     groups: list[sql.GroupsRow]
+    rollouts: list[RolloutRow]
     changes: dict[str, sql.ChangeRow]
 
 
@@ -356,13 +375,14 @@ def _needs(
             yield f"killed by {stop}"
     if circuit.is_open and mode in (Mode.SPLIT, Mode.FAST) and not stops:
         since = f" since {clock(circuit.since)}" if circuit.since else ""
-        often = f", opened {circuit.opened} times" if circuit.opened else ""
+        often = f", opened {circuit.opened} time{'' if circuit.opened == 1 else 's'}" if circuit.opened else ""
         yield f"circuit open{since}{often}: the host answered {circuit.turned_away} requests instead"
     if mode is not Mode.LEGACY and latch is None:
         if guard is not None and guard.failing:
             yield "the guard says worse: " + "; ".join(said(rule) for rule in guard.failing)
         if mismatches.get("mismatch"):
-            yield f"{mismatches['mismatch']} groups of real mismatches within the hour"
+            groups = mismatches["mismatch"]
+            yield f"{groups} group{'' if groups == 1 else 's'} of real mismatches within the hour"
 
 
 def said(rule: dict[str, Any]) -> str:

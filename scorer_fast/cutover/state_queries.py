@@ -131,3 +131,20 @@ ORDER BY l.operation, l.id DESC
 def list_last_changes(alias: str) -> list[ChangeRow]:
     """The newest change of each operation, and of ``all``."""
     return [ChangeRow(*row) for row in fetch_all(alias, LIST_LAST_CHANGES, {})]
+
+
+LIST_CHANGES = """
+-- the newest lines of the log since an instant, of some targets or of all; scorer_fast_flaglog pkey, backwards
+SELECT l.operation, l.changed_at, l.changed_by, l.from_value, l.to_value, l.reason
+FROM scorer_fast_flaglog AS l
+WHERE l.changed_at >= %(since)s
+  AND (%(targets)s::text[] IS NULL OR l.operation = ANY(%(targets)s::text[]))
+ORDER BY l.id DESC
+LIMIT %(most)s
+"""
+
+
+def list_changes(alias: str, targets: list[str] | None, since: datetime, most: int) -> list[ChangeRow]:
+    """At most ``most`` changes since ``since``, newest first; None: of every target."""
+    parameters = {"targets": targets, "since": since, "most": most}
+    return [ChangeRow(*row) for row in fetch_all(alias, LIST_CHANGES, parameters)]

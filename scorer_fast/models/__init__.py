@@ -1,12 +1,15 @@
 """This app's own tables; none has a foreign key to the host's."""
 
+from .console import Console
 from .experiment import GuardEvidence, GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
 from .kept import Generation, KeptReading, SettledReading
 from .rescore import RescoreBatch, RescoreFailure, RescoreRun
+from .rollout import Rollout
 from .verified import VerifiedCredential
 
 __all__ = [
+    "Console",
     "FlagLog",
     "Generation",
     "GuardEvidence",
@@ -21,6 +24,7 @@ __all__ = [
     "RescoreBatch",
     "RescoreFailure",
     "RescoreRun",
+    "Rollout",
     "SettledReading",
     "ShadowCount",
     "VerifiedCredential",

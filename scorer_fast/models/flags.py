@@ -15,10 +15,10 @@ def _must(condition: Q) -> dict[str, Any]:
 class Mode(models.TextChoices):
     """Who answers an operation."""
 
-    LEGACY = "legacy", "legacy: the host's own view"
-    SHADOW = "shadow", "shadow: the host's own view, and the fast path is compared with it"
-    SPLIT = "split", "split: the fast path for a percentage of subjects"
-    FAST = "fast", "fast: the fast path"
+    LEGACY = "legacy", "The host answers"
+    SHADOW = "shadow", "The host answers, and the fast path is compared with it"
+    SPLIT = "split", "The fast path answers a percentage of subjects"
+    FAST = "fast", "The fast path answers"
 
 
 class OperationFlag(models.Model):
@@ -118,14 +118,14 @@ class FlagLog(models.Model):
         related_name="log",
     )
     changed_at = models.DateTimeField()
-    changed_by = models.CharField("by", max_length=150)
+    changed_by = models.CharField("who", max_length=150)
     from_value = models.TextField("from")
     to_value = models.TextField("to")
     reason = models.TextField()
 
     class Meta:
         verbose_name = "change of a flag"
-        verbose_name_plural = "log of flag changes"
+        verbose_name_plural = "changes of flags"
         ordering = ("-id",)
         constraints = [
             models.CheckConstraint(name="scorer_fast_log_reason", **_must(Q(reason__regex=r"\S"))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import getpass
+import textwrap
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 from scorer_fast.cutover import flags
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 from scorer_fast.settings import conf
+
+WIDTH = 100  # columns of what people read
 
 
 class NeedsAPerson(CommandError):
@@ -50,6 +53,11 @@ def members(target: str) -> tuple[str, ...]:
             f"Groups: {', '.join(groups)}. Or: all."
         )
     return found
+
+
+def folded(text: str, indent: str = "") -> list[str]:
+    """``text`` in lines of at most :data:`WIDTH` characters, the later ones indented further."""
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ")
 
 
 def release_hint(target: str) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from scorer_fast.cutover import guard
+from scorer_fast.cutover import guard, rollout
 from scorer_fast.cutover import guard_queries as sql
 from scorer_fast.settings import conf
 
 from ._changes import remedies
 
-HELP = "Judge every operation that is shadowed, split or fast against the host, and latch what fails."
+HELP = "Judge every operation that is shadowed, split or fast against the host, latch what fails, move rollouts."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             failed = [judgement for judgement in judgements if judgement.failing]
         elif sql.lock_guard(alias):
             failed = guard.act(judgements, now, dry_run=False)
+            rollout.advance(now, {judgement.operation: judgement for judgement in judgements})
         else:
             raise CommandError("A worker is judging at this moment; try again.")
     if options["json"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import textwrap
 import time
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -12,14 +11,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from scorer_fast.cutover import rollout as rollouts
 from scorer_fast.cutover import state as states
 from scorer_fast.cutover.state import OperationState, Side, Stands, State
 from scorer_fast.models.flags import Mode
 
-from ._changes import NeedsAPerson, members, remedies
+from ._changes import NeedsAPerson, folded, members, remedies
 
 HELP = "Show who really answers each operation, how fast, with how many errors, what stops it and why."
-WIDTH = 100
 RED, YELLOW, GREEN, BOLD, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 HEADER = f"{'operation':<22} {'asked':<13} {'answers':<23} {'share':>6} {'req/min':>7} {'err %':>5}  p95 ms fast/host"
 
@@ -60,7 +59,7 @@ def _coloured(command: BaseCommand, options: dict[str, Any]) -> bool:
 
 
 def page(state: State, in_full: bool, coloured: bool) -> str:
-    """The state as lines of at most :data:`WIDTH` characters; ``in_full``: with all that is known."""
+    """The state as lines of at most 100 characters; ``in_full``: with all that is known."""
 
     def paint(colour: str, text: str) -> str:
         return f"{colour}{text}{PLAIN}" if coloured else text
@@ -78,7 +77,7 @@ def page(state: State, in_full: bool, coloured: bool) -> str:
         )
         lines += [paint(RED, line) for line in folded(why)]
     for rollout in state.rollouts:
-        lines += [paint(BOLD, line) for line in folded(rollout.said(state.at))]
+        lines += [paint(BOLD, line) for line in folded(rollouts.said(rollout, state.at))]
     lines.append(paint(BOLD, HEADER))
     for one in state.operations.values():
         colour = RED if one.needs else GREEN if one.answers in ("fast", "both") else ""
@@ -156,8 +155,3 @@ def _ms(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
-
-
-def folded(text: str, indent: str = "") -> list[str]:
-    """``text`` in lines of at most :data:`WIDTH` characters, the later ones indented further."""
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ")
