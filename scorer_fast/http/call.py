@@ -20,7 +20,7 @@ from django.urls import URLResolver, get_resolver
 
 from ..domain import bounds
 from ..errors import Problem
-from ..scoring import context
+from ..scoring import context, verifier
 from . import rate_limit
 from .problems import problem_response
 
@@ -78,6 +78,7 @@ def _resolver() -> URLResolver:
 def prepare() -> None:
     """Load what serving needs, so that no request waits for it: some tenths of a second, once per process."""
     _ = _resolver().url_patterns
+    verifier.start_ahead()
 
 
 def call(request: HttpRequest) -> HttpResponse:

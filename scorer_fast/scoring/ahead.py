@@ -16,7 +16,7 @@ import orjson
 
 from ..domain import bounds, credentials
 from ..domain.credentials import Stamp, Valid
-from . import context, verifier
+from . import context, verifier, verifier_local
 from .plan import Rules
 from .stamps import NewStamp
 
@@ -33,7 +33,7 @@ class Ahead(NamedTuple):
     """
 
     credentials: dict[int, bytes]
-    answers: verifier.Question
+    answers: verifier_local.Question
 
     def covers(self, stamp: Valid) -> bool:
         """Whether the question is about this very credential: number for number as PostgreSQL wrote it."""
@@ -47,7 +47,7 @@ class Ahead(NamedTuple):
 
 def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime) -> Ahead | None:
     """Ask about those of the posted stamps that everything but the signature speaks for; None where there is none."""
-    if not stamps or not context.is_live():
+    if not stamps or not context.is_live() or not verifier.is_local():
         return None
     read = [
         _as_read(-place, stamp)
@@ -64,9 +64,7 @@ def ask(stamps: Sequence[NewStamp], *, address: str, rules: Rules, now: datetime
     candidates = tuple(stamp for stamp in candidates if bounds.check(stamp.text or "") is None)
     if not candidates:
         return None
-    answers = verifier.start([stamp.text or "" for stamp in candidates])
-    if answers is None:
-        return None
+    answers = verifier_local.start([stamp.text or "" for stamp in candidates])
     return Ahead({stamp.key: _normal(stamp.text or "") for stamp in candidates}, answers)
 
 

@@ -1,173 +1,223 @@
-"""didkit, asked about whole batches from the thread that wants to know, without an event loop.
+"""Whether signatures are good: asked of a small pool of processes that may die of a credential.
 
-didkit answers from threads of its own and takes asyncio's futures for the way back. A loop on a thread would be woken
-for each question and each answer; but all that didkit asks of a loop is a future to complete and somebody to complete
-it, so that is what it is given, and whoever waits is woken once. Whatever else it may ask of a loop is an error. Its
-threads do not come along into a fork: a process forked after the first batch asks another process.
+didkit is native code, and is handed what strangers wrote. :mod:`scorer_fast.domain.bounds` keeps from it what is known
+to hurt; this is the wall around the rest. Invariant: a credential costs no other credential its answer, no other
+address its score and no process that serves requests its life.
+
+A process that dies of a batch, or spends more CPU time on it than any batch should take, is replaced, and the batch's
+credentials are asked about one by one. The one that kills a process alone as well is bad, and this server process
+remembers it for a while. What ends a process from outside (an operator, the kernel for want of memory) says nothing
+about a credential: the batch is asked about again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import atexit
+import hashlib
+import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
-from typing import Any, cast
-
-import orjson
 
 from ..errors import VerifierDown
-from .verifier_process import VerifierProcess
+from ..settings import conf
+from ..telemetry import count
+from . import verifier_local
+from .verifier_local import OPTIONS
+from .verifier_process import Died, NotReady, NotStarted, VerifierProcess
 
-OPTIONS = '{"proofPurpose":"assertionMethod"}'
 # What a remembered signature is remembered for: another version or other options ask again.
 VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n"
 
-LAST_SECONDS = 1.0  # that a process waits, as it ends, for answers nobody waits for any longer
+ATTEMPTS = 3  # processes that a batch may lose to the outside before it is given up
+BATCH = 64  # credentials that a process is asked about at once
+KILLERS = 1024  # digests of credentials that killed a process which are kept in mind
+KILLERS_SECONDS = 600.0  # and for how long
 
-_under_way: set[Question] = set()
-_is_used = False
-_is_dead = False  # whether didkit can no longer answer in this process
-_elsewhere = VerifierProcess()
-
-
-def _after_fork() -> None:
-    global _is_dead
-    _is_dead = _is_dead or _is_used
-    _under_way.clear()
-    _elsewhere.abandon()
+logger = logging.getLogger("scorer_fast")
 
 
-os.register_at_fork(after_in_child=_after_fork)
+class VerifierPool:
+    """At most ``size`` processes, started at the first question and replaced when they end."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._change = threading.Condition()
+        self._idle: list[VerifierProcess] = []
+        self._busy: set[VerifierProcess] = set()
+        self._waiting: list[object] = []
+        self._killers: dict[str, float] = {}
+
+    def verify(self, texts: Sequence[str], size: int, timeout: float) -> list[bool]:
+        """As :func:`verify`, by at most ``size`` processes."""
+        until = time.monotonic() + timeout
+        killers = self._known_killers(texts)
+        asked = [text for text in texts if text not in killers]
+        answers: list[bool] = []
+        for start in range(0, len(asked), BATCH):
+            batch = asked[start : start + BATCH]
+            of_batch = self._ask(batch, size, until)
+            if of_batch is None:
+                of_batch = [self._ask_alone(text, size, until) for text in batch]
+            answers += of_batch
+        found = iter(answers)
+        return [text not in killers and next(found) for text in texts]
+
+    def start_ahead(self, size: int) -> None:
+        """Have ``size`` processes there, or on their way."""
+        with self._change:
+            while len(self._idle) + len(self._busy) < size:
+                self._idle.insert(0, VerifierProcess())
+
+    def pids(self) -> list[int]:
+        """The processes there are."""
+        with self._change:
+            return [process.pid for process in (*self._idle, *self._busy)]
+
+    def stop(self) -> None:
+        """End all processes."""
+        with self._change:
+            processes, self._idle = self._idle, []
+        for process in processes:
+            process.end()
+
+    def abandon(self) -> None:
+        """In a forked child: the processes are the parent's."""
+        for process in (*self._idle, *self._busy):
+            process.abandon()
+        self._forget()
+
+    def _ask(self, texts: Sequence[str], size: int, until: float) -> list[bool] | None:
+        """The answers; None where a process died of the texts."""
+        for _ in range(ATTEMPTS):
+            process = self._take(size, until)
+            try:
+                process.be_ready(until)
+                answers = process.ask(texts, until)
+            except (NotReady, TimeoutError, Died) as error:
+                self._replace(process, size)
+                if isinstance(error, Died) and error.by_itself:
+                    return None
+            except BaseException:
+                self._replace(process, size)
+                raise
+            else:
+                self._give_back(process)
+                return answers
+            if time.monotonic() >= until:
+                break
+        raise VerifierDown("the verifying processes gave no answer in time")
+
+    def _ask_alone(self, text: str, size: int, until: float) -> bool:
+        answers = self._ask([text], size, until)
+        if answers is not None:
+            return answers[0]
+        digest = _digest(text)
+        count("signatures.lethal")
+        logger.error("a credential ended the process that looked at it", extra={"digest": digest})
+        with self._change:
+            self._killers[digest] = time.monotonic()
+            if len(self._killers) > KILLERS:
+                del self._killers[next(iter(self._killers))]
+        return False
+
+    def _known_killers(self, texts: Sequence[str]) -> set[str]:
+        if not self._killers:
+            return set()
+        since = time.monotonic() - KILLERS_SECONDS
+        with self._change:
+            self._killers = {digest: at for digest, at in self._killers.items() if at > since}
+            return {text for text in texts if _digest(text) in self._killers}
+
+    def _take(self, size: int, until: float) -> VerifierProcess:
+        turn = object()
+        with self._change:
+            self._waiting.append(turn)  # first come, first served: who asks again and again must not be in the way
+            try:
+                while self._waiting[0] is not turn or not self._has_one(size):
+                    if not self._change.wait(until - time.monotonic()):
+                        raise VerifierDown("no verifying process was free in time")
+                process = self._idle.pop()
+                self._busy.add(process)
+                return process
+            finally:
+                self._waiting.remove(turn)
+                self._change.notify_all()
+
+    def _has_one(self, size: int) -> bool:
+        self._let_go_of_dead()
+        if not self._idle:
+            self.start_ahead(size)
+        return bool(self._idle)
+
+    def _let_go_of_dead(self) -> None:
+        for process in [each for each in self._idle if not each.is_alive()]:
+            self._idle.remove(process)
+            process.end()
+
+    def _give_back(self, process: VerifierProcess) -> None:
+        with self._change:
+            self._busy.discard(process)
+            self._idle.append(process)  # the next question goes to the one whose memory is warm
+            self._change.notify_all()
+
+    def _replace(self, process: VerifierProcess, size: int) -> None:
+        process.end()
+        with self._change:
+            self._busy.discard(process)
+            self.start_ahead(size)
+            self._change.notify_all()
 
 
-@atexit.register
-def _let_finish() -> None:
-    """An answer that comes while the interpreter is taken down would bring the process down."""
-    until = time.monotonic() + LAST_SECONDS
-    for question in list(_under_way):
-        question.let_finish(until - time.monotonic())
-
-
-class Question:
-    """Credentials that didkit is looking at, and the answers so far."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._answers: dict[int, bool] = {}
-        self._is_answered = threading.Event()
-        self.is_dropped = False
-
-    def answer(self, place: int, good: bool) -> None:
-        """Whether didkit found no error in the credential of that place; on a thread of didkit's."""
-        self._answers[place] = good
-        if len(self._answers) == self._size:
-            _under_way.discard(self)
-            self._is_answered.set()
-
-    def wait(self, timeout: float) -> list[bool]:
-        """The answers in the credentials' order; VerifierDown when they take over ``timeout`` seconds from now."""
-        if self._size and not self._is_answered.wait(timeout):
-            self.drop()
-            raise VerifierDown(f"didkit gave no answer within {timeout} seconds")
-        return [self._answers[place] for place in range(self._size)]
-
-    def drop(self) -> None:
-        """Nobody wants to know any longer."""
-        self.is_dropped = True
-        _under_way.discard(self)
-
-    def let_finish(self, timeout: float) -> None:
-        """Wait for the last answer, whatever it says."""
-        self._is_answered.wait(max(timeout, 0))
-
-
-class _Answer:
-    """What didkit takes for a future: one credential of a question."""
-
-    def __init__(self, question: Question, place: int) -> None:
-        self._question = question
-        self._place = place
-
-    def add_done_callback(self, callback: Callable[..., Any]) -> None:
-        """didkit wants to be told when it is cancelled, which nobody does."""
-
-    def cancelled(self) -> bool:
-        return self._question.is_dropped
-
-    def set_result(self, found: str) -> None:
-        try:
-            good = not orjson.loads(found)["errors"]
-        except (ValueError, LookupError, TypeError):
-            good = False
-        self._question.answer(self._place, good)
-
-    def set_exception(self, error: BaseException) -> None:
-        """didkit raises on what it cannot read: an error of that credential alone."""
-        self._question.answer(self._place, False)
-
-
-class _Loop:
-    """As much of an event loop as didkit needs while it is asked about one credential."""
-
-    def __init__(self, answer: _Answer) -> None:
-        self._answer = answer
-
-    def create_future(self) -> _Answer:
-        return self._answer
-
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
-        callback(*args)
-
-
-def start(texts: Sequence[str]) -> Question | None:
-    """Ask didkit about each credential without waiting; None where it can no longer answer in this process."""
-    global _is_used
-    if _is_dead:
-        return None
-    _is_used = True
-    import didkit  # at the first batch: most requests have nothing to verify
-
-    question = Question(len(texts))
-    if texts:
-        _under_way.add(question)
-    coroutines: list[tuple[_Answer, Awaitable[str]]] = []
-    running = asyncio._get_running_loop()
-    try:
-        for place, text in enumerate(texts):
-            answer = _Answer(question, place)
-            asyncio._set_running_loop(cast(Any, _Loop(answer)))
-            given: Any = didkit.verify_credential(text, OPTIONS)
-            if given is not answer:
-                coroutines.append((answer, given))
-    except BaseException:
-        question.drop()
-        raise
-    finally:
-        asyncio._set_running_loop(running)
-    if coroutines:
-        threading.Thread(target=asyncio.run, args=(_await(coroutines),), name="scorer-fast-didkit", daemon=True).start()
-    return question
-
-
-async def _await(coroutines: Iterable[tuple[_Answer, Awaitable[str]]]) -> None:
-    """For a didkit that is a function in Python, as that of a host's tests may be: those need a loop."""
-
-    async def complete(answer: _Answer, given: Awaitable[str]) -> None:
-        try:
-            answer.set_result(await given)
-        except Exception as error:
-            answer.set_exception(error)
-
-    await asyncio.gather(*(complete(*each) for each in coroutines))
+_pool = VerifierPool()
+os.register_at_fork(after_in_child=_pool.abandon)
+atexit.register(_pool.stop)
 
 
 def verify(texts: Sequence[str], timeout: float) -> list[bool]:
-    """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds."""
+    """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds.
+
+    The credentials are within the bounds (:func:`scorer_fast.domain.bounds.check`): the caller has looked.
+    """
     if not texts:
         return []
-    question = start(texts)
-    return _elsewhere.verify(texts, timeout) if question is None else question.wait(timeout)
+    if is_local():
+        return verifier_local.verify(texts, timeout)
+    try:
+        return _pool.verify(texts, max(conf.verifier_processes, 1), timeout)
+    except NotStarted:
+        if not verifier_local.is_able():
+            raise VerifierDown("no verifying process can be started") from None
+        _warn_not_started()
+        return verifier_local.verify(texts, timeout)
+
+
+def is_local() -> bool:
+    """Whether this process verifies by itself: as the settings say, in Lambda, where an instance has one request at a
+    time and is replaced when it dies, and where a test has put something in place of didkit's function."""
+    if verifier_local.is_replaced():
+        return True
+    return verifier_local.is_able() and (conf.verifier_processes == 0 or "AWS_LAMBDA_FUNCTION_NAME" in os.environ)
+
+
+def start_ahead() -> None:
+    """Start the processes before anybody asks: each takes some 0.1 s."""
+    if not is_local():
+        with suppress(NotStarted, OSError):  # whoever asks meets it again
+            _pool.start_ahead(max(conf.verifier_processes, 1))
+
+
+@cache
+def _warn_not_started() -> None:
+    """Once, for nothing about it will change."""
+    logger.error("no verifying process can be started (no Python interpreter was found): didkit runs in this process")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
