@@ -34,18 +34,32 @@ class Problem(Enum):
     STAMP_DATE = auto()
     BUSY = auto()
     UNAVAILABLE = auto()
+    OVERLOADED = auto()
+    BODY_TOO_LARGE = auto()
 
 
 class Refused(Exception):
-    """A request that ends with a known problem; nothing was written."""
+    """A request that ends with a known problem; nothing was written.
 
-    def __init__(self, problem: Problem) -> None:
+    ``retry_after``: seconds after which it may be tried again, where that is known.
+    """
+
+    def __init__(self, problem: Problem, retry_after: int | None = None) -> None:
         super().__init__(problem.name)
         self.problem = problem
+        self.retry_after = retry_after
 
 
 class Changed(Exception):
     """What was read is no longer so (or a claim was lost): read and decide again."""
+
+
+class OutOfTime(TimeoutError):
+    """The time of a request is over; ``waited_for`` says what it went to. Nothing was written."""
+
+    def __init__(self, waited_for: str) -> None:
+        super().__init__(waited_for)
+        self.waited_for = waited_for
 
 
 class VerifierDown(Exception):

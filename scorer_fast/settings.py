@@ -80,6 +80,9 @@ class ScorerFast(BaseModel):
     verifier_processes: Annotated[Count, Field(le=64)] = 2  # processes that run didkit; 0: it runs in the server's own
     prune_every_seconds: Amount = 3600  # between removals of remembered signatures that expired; 0: only by command
     keep_readings_days: Amount = 30  # days that what was read of unchanged stamps spares decoding them; 0: never
+    lock_timeout_ms: Count = 2000  # milliseconds that a statement waits for a lock; 0: as long as the request may
+    statement_timeout_ms: Count = 10_000  # milliseconds the role or the connection should allow; doctor compares
+    request_deadline_seconds: Annotated[float, Field(gt=0)] = 10.0  # from its arrival; then 503
     await_rescores: bool = False  # True: also a score of unchanged stamps is on disk before it is answered
     background: bool = True  # False: nothing of this app runs off the request's thread
     # -- who may do what
@@ -105,9 +108,12 @@ class ScorerFast(BaseModel):
     circuit_failures: Count = 5  # unexpected exceptions of an operation that open its circuit; 0: never
     circuit_window_seconds: Amount = 60.0  # seconds in which they are counted
     circuit_cooldown_seconds: Amount = 30.0  # seconds the host answers before one request tries again
+    # -- overload
+    max_in_progress: Count = 64  # requests in progress per process, scorings three quarters; beyond it 503; 0: no bound
+    shed_after_seconds: Amount = 0.5  # age at which a scoring is told to come again, a look-up at twice; 0: never
     # -- taking over from the host: under ASGI
     asgi_threads: Positive = 8  # threads per process that serve the fast path, each with a connection of its own
-    asgi_queue: Count = 64  # requests that may wait for a thread; beyond it the host's own view answers
+    asgi_queue: Count = 64  # requests that may wait for a thread, scorings in three quarters; beyond it 503
     asgi_conn_max_age: Amount | None = 60  # seconds of such a connection where CONN_MAX_AGE is 0; None: no limit
     # -- shadow, figures and guard
     measure_legacy: bool = False  # True: operations in mode legacy are measured too

@@ -35,7 +35,8 @@ COUNTERS = {
     "stamps.unreadable": "stamps left out because a field is not what the format says",
     "cutover.fallbacks": "requests the host answered because the fast path failed",
     "cutover.circuit_open": "requests the host answered while a circuit was open",
-    "cutover.no_thread": "requests the host answered, or that were not shadowed, for want of a thread",
+    "cutover.no_thread": "requests that were not shadowed for want of a thread",
+    "overload.shed": "requests that were told to come again before any work was done",
 }
 _counters = {name: _meter.create_counter(f"scorer_fast.{name}", description=text) for name, text in COUNTERS.items()}
 

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 from .. import doctor, samples
 from ..db import requirements
-from ..http.problems import OUTAGES
 from ..scoring import verifier
 from ..settings import conf
 
@@ -57,7 +56,8 @@ def answer(request: HttpRequest) -> HttpResponse:
         return HttpResponseNotAllowed(["GET", "HEAD"])
     missing = [] if request.path_info == HEALTH else _last.missing()
     status = {"status": "not ready", "missing": missing} if missing else {"status": "ok"}
-    return JsonResponse(status, status=503 if missing else 200, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "1"} if missing else {})
+    return JsonResponse(status, status=503 if missing else 200, headers=headers)
 
 
 class _Last:
@@ -103,7 +103,7 @@ def _ping(alias: str) -> None:
     connection = connections[alias]
     try:
         requirements.get_server_version(alias)
-    except OUTAGES:
+    except (OperationalError, InterfaceError):
         if connection.in_atomic_block:
             raise
         connection.close()  # one that died since the last probe is no outage

@@ -18,16 +18,14 @@ from types import TracebackType
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import SuspiciousOperation
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
-from django.http.request import RawPostDataException, UnreadablePostError
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
-from .. import telemetry
+from .. import arrival, deadline, outages, overload, telemetry
 from ..errors import Problem, Refused
-from ..http import call
+from ..http import bodies, call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..settings import conf
 from . import circuit, figures, flags, guard, outcomes, pool
@@ -39,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 HEADER = "X-Scorer-Path"
 FAST, LEGACY = "fast", "legacy"
+LAST_SECONDS = 0.5  # of what is left to a front: for the answer's way out
 Control = Callable[[HttpRequest], HttpResponse]
 AsyncControl = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -142,8 +141,26 @@ def attempt(operation: Operation, request: HttpRequest, arrived: float | None = 
 
 
 def _attempt(operation: Operation, request: HttpRequest) -> Attempt:
-    if not _body_is_kept(request):
-        return Attempt(None, None)
+    if not bodies.is_had(request):
+        return Attempt(None, None)  # the host says why
+    left = call.front_of(request).seconds_left()
+    if left != float("inf"):
+        deadline.limit(request, left - LAST_SECONDS)
+    try:
+        with overload.admitted(operation.id, request, is_scoring=operation.writes):
+            tried = _tried(operation, request)
+    except Refused as shed:
+        tried = _refused(request, shed)
+    if tried.answer is not None:
+        bodies.leave_unread(request)
+    return tried
+
+
+def _refused(request: HttpRequest, shed: Refused) -> Attempt:
+    return Attempt(call.front_of(request).refuse(shed.problem, shed.retry_after), Outcome.INFRASTRUCTURE)
+
+
+def _tried(operation: Operation, request: HttpRequest) -> Attempt:
     breaker = circuit.of(operation.id)
     admission = breaker.admit()
     if admission is circuit.Admission.REFUSED:
@@ -163,13 +180,13 @@ def _attempt(operation: Operation, request: HttpRequest) -> Attempt:
         _log(logging.ERROR, "the fast path answered %s; the host answers", operation, request, None, response)
     except Refused as error:
         breaker.ended_otherwise(admission)
-        response = call.front_of(request).refuse(error.problem)
+        response = call.front_of(request).refuse(error.problem, error.retry_after)
         return Attempt(response, outcomes.of_answer(operation, request, response.status_code))
     except Exception as error:
-        outage = outcomes.is_outage(error)
+        outage = outages.is_outage(error)
         if outage or call.commit_attempted(request):
             breaker.ended_otherwise(admission)
-            _log(logging.WARNING, "the fast path could not answer; 503", operation, request, error)
+            outages.tell(operation.id, error, request_id=telemetry.request_id(request))
             return Attempt(
                 call.front_of(request).refuse(Problem.UNAVAILABLE), Outcome.INFRASTRUCTURE if outage else Outcome.ERROR
             )
@@ -185,11 +202,12 @@ def _attempt(operation: Operation, request: HttpRequest) -> Attempt:
 
 async def _attempt_async(operation: Operation, request: HttpRequest, arrived: float) -> Attempt:
     """:func:`attempt` in a thread of the pool, recorded with the time it waited for one."""
+    arrival.of(request)  # the time in the queue counts
     try:
-        tried = await pool.run(_attempt, operation, request)
+        tried = await pool.run(_attempt, operation, request, share=overload.SCORINGS if operation.writes else 1)
     except pool.Full:
-        _count(operation, "no_thread")
-        tried = Attempt(None, Outcome.INFRASTRUCTURE)
+        why = "every thread is busy, and the queue is full"
+        tried = _refused(request, overload.shed(operation.id, request, why))
     except BaseException as error:
         _record(operation, request, FAST, arrived, _interrupted(error))
         raise
@@ -203,11 +221,13 @@ def _interrupted(error: BaseException) -> Outcome:
 
 def _call(request: HttpRequest) -> HttpResponse:
     alias = conf.database
-    if not connections[alias].in_atomic_block:
-        return call.call(request)
-    # Inside a caller's transaction a failure must leave it as usable as it was, for the host's view.
-    with transaction.atomic(using=alias):
-        return call.call(request)
+    with deadline.serving(request):
+        bodies.require_small(request)
+        if not connections[alias].in_atomic_block:
+            return call.call(request)
+        # Inside a caller's transaction a failure must leave it as usable as it was, for the host's view.
+        with transaction.atomic(using=alias):
+            return call.call(request)
 
 
 def _routed(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
@@ -225,17 +245,6 @@ def _routed(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     if request.resolver_match is None:
         request.resolver_match = SimpleLazyObject(match)  # type: ignore[assignment]
     return answer
-
-
-def _body_is_kept(request: HttpRequest) -> bool:
-    """Read the body so that whoever answers finds it; False where it cannot be had: the host says why."""
-    if request.method == "GET":
-        return True
-    try:
-        request.body  # noqa: B018  the request keeps it
-    except (SuspiciousOperation, UnreadablePostError, RawPostDataException):
-        return False
-    return True
 
 
 # ---- the host's view

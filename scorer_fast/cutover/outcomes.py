@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.signals import got_request_exception
-from django.db.utils import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
-from ..errors import VerifierDown
+from ..db.faults import chain
 from ..http.catalogue import Operation, Subject
+from ..outages import is_outage
 from . import split
 from .figures import Outcome
 
@@ -79,30 +78,9 @@ def is_first_use(operation: Operation, request: HttpRequest) -> bool:
     return True
 
 
-def is_outage(error: BaseException) -> bool:
-    """Whether time, the verifier or the database is the trouble, anywhere in the chain of causes."""
-    for link in _chain(error):
-        if isinstance(link, OperationalError | InterfaceError | VerifierDown | TimeoutError):
-            return True
-        # The driver's own, where nothing translated it to Django's.
-        names = {kind.__name__ for kind in type(link).__mro__ if kind.__module__.startswith("psycopg")}
-        if names & {"OperationalError", "InterfaceError"}:
-            return True
-    return False
-
-
 def has_gone_away(error: BaseException) -> bool:
     """Whether the client broke off while its body was read."""
-    return any(isinstance(link, UnreadablePostError) for link in _chain(error))
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return any(isinstance(link, UnreadablePostError) for link in chain(error))
 
 
 def caller(operation: Operation, request: HttpRequest) -> int | None:

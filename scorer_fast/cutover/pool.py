@@ -32,11 +32,14 @@ class Full(Exception):
     """Every thread is busy and the queue is at its limit."""
 
 
-async def run(function: Callable[..., T], *arguments: Any) -> T:
-    """``function(*arguments)`` off the event loop; raises :class:`Full` rather than wait without bound."""
+async def run(function: Callable[..., T], *arguments: Any, share: float = 1.0) -> T:
+    """``function(*arguments)`` off the event loop; raises :class:`Full` rather than wait without bound.
+
+    ``share``: of the queue, that calls of its kind may fill.
+    """
     if await _stays_with_caller():
         return await sync_to_async(function, thread_sensitive=True)(*arguments)
-    return await asyncio.wrap_future(_pool().submit(function, *arguments))
+    return await asyncio.wrap_future(_pool().submit(function, *arguments, share=share))
 
 
 async def _stays_with_caller() -> bool:
@@ -57,17 +60,19 @@ class Pool:
 
     def __init__(self, threads: int, queue: int) -> None:
         self._limit = threads
-        self._room = threading.BoundedSemaphore(threads + queue)
+        self._queue = queue
+        self._taken = 0
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._idle = 0
 
-    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        if not self._room.acquire(blocking=False):
-            raise Full
+    def submit(self, function: Callable[..., T], *arguments: Any, share: float = 1.0) -> Future[T]:
         call = _Call(Future(), contextvars.copy_context(), function, arguments)
         with self._lock:
+            if self._taken >= self._limit + int(self._queue * share):
+                raise Full
+            self._taken += 1
             if self._idle:
                 self._idle -= 1
             elif len(self._threads) < self._limit:
@@ -96,7 +101,7 @@ class Pool:
                     error = raised
             with self._lock:
                 self._idle += 1
-            self._room.release()
+                self._taken -= 1
             if error is not None:
                 call.future.set_exception(error)
             elif wanted:

@@ -14,10 +14,11 @@ from django.http import HttpRequest, HttpResponse
 from ..db.connection import sqlstate
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow, insert_analytics
+from ..outages import is_outage
 from ..scoring import context
 from ..scoring.verify import in_transaction
 from ..settings import conf
-from .problems import OUTAGES, PROBLEMS
+from .problems import PROBLEMS
 
 logger = logging.getLogger("scorer_fast")
 
@@ -37,7 +38,7 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
         raise
     except Exception as error:
         if not context.is_called():  # else the host's view may still answer, and record, the call
-            status = PROBLEMS[Problem.UNAVAILABLE][0] if isinstance(error, OUTAGES) else 500
+            status = PROBLEMS[Problem.UNAVAILABLE][0] if is_outage(error) else 500
             store(request, key, status, type(error).__name__, None)
         raise
     store(request, key, response.status_code, None, response.content.decode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,15 +10,15 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from ninja.parser import Parser
 
-from .. import __version__, telemetry
+from .. import __version__, deadline, overload, telemetry
 from ..errors import Problem, Refused
+from ..outages import is_outage, tell
 from ..scoring import context
-from . import ceramic_cache, docs, embed, internal, v2
+from . import bodies, ceramic_cache, docs, embed, internal, v2
 from .body import parse
 from .catalogue import find
-from .problems import OUTAGES, problem_response
+from .problems import problem_response, refused_response
 
-logger = logging.getLogger("scorer_fast")
 View = Callable[..., HttpResponse]
 
 
@@ -46,7 +45,7 @@ for family in (v2, embed, ceramic_cache, internal):
 
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, refused: Refused) -> HttpResponse:
-    return problem_response(refused.problem)
+    return refused_response(refused)
 
 
 @api.exception_handler(Exception)
@@ -71,16 +70,26 @@ def _answering(view: View) -> View:
 
 
 def _standing_alone(view: View) -> View:
-    """The view of a service with nobody behind it: an unavailable database or didkit is a 503."""
+    """The view of a service with nobody behind it: within its time, and an unavailable database or didkit is a 503."""
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
+        found = find(request.method or "", request.path_info)
+        if found is None:
             return view(request, *args, **kwargs)
-        except OUTAGES:
-            known = {"request_id": telemetry.request_id(request)}
-            logger.warning("the database or didkit is not available", extra=known, exc_info=True)
-            return problem_response(Problem.UNAVAILABLE)
+        try:
+            with overload.admitted(found[0].id, request, is_scoring=found[0].writes), deadline.serving(request):
+                bodies.require_small(request)
+                response = view(request, *args, **kwargs)
+        except Refused as refused:
+            response = refused_response(refused)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            tell(found[0].id, error, request_id=telemetry.request_id(request))
+            response = problem_response(Problem.UNAVAILABLE)
+        bodies.leave_unread(request)
+        return response
 
     return answer
 

@@ -38,8 +38,8 @@ class Front(Protocol):
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The operation's answer, errors included; raises what it did not expect."""
 
-    def refuse(self, problem: Problem) -> HttpResponse:
-        """The answer to a request that ends with ``problem``."""
+    def refuse(self, problem: Problem, retry_after: int | None = None) -> HttpResponse:
+        """The answer to a request that ends with ``problem``, to be tried again after so many seconds."""
 
     def seconds_left(self) -> float:
         """How long the request may still take."""
@@ -55,8 +55,8 @@ class _Urls:
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
         return response
 
-    def refuse(self, problem: Problem) -> HttpResponse:
-        return problem_response(problem)
+    def refuse(self, problem: Problem, retry_after: int | None = None) -> HttpResponse:
+        return problem_response(problem, retry_after)
 
     def seconds_left(self) -> float:
         return float("inf")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.utils import InterfaceError, OperationalError
+import random
+
 from django.http import HttpResponse
 
-from ..errors import Problem, VerifierDown
+from ..errors import Problem, Refused
 from .responses import json_response
 
-RETRY_AFTER_SECONDS = 1
-# What is answered as Problem.UNAVAILABLE where nobody stands behind this app.
-OUTAGES = (OperationalError, InterfaceError, VerifierDown)
+RETRY_AFTER_SECONDS = (1, 5)  # at random between them: who were refused together shall not come back together
 
 PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.INVALID_API_KEY: (401, "Invalid API Key."),
@@ -45,13 +44,29 @@ PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.STAMP_DATE: (422, "issuanceDate and expirationDate must be ISO 8601 dates."),
     Problem.BUSY: (503, "The address is being scored by other requests. Try again."),
     Problem.UNAVAILABLE: (503, "The service is temporarily unavailable. Try again."),
+    Problem.OVERLOADED: (503, "The service has too much to do. Try again."),
+    Problem.BODY_TOO_LARGE: (413, "The request body is too large."),
 }
 
 
-def problem_response(problem: Problem) -> HttpResponse:
-    """The answer to a request that ends with ``problem``; 503 says when to try again."""
+def refused_response(refused: Refused) -> HttpResponse:
+    """The answer to a request that was refused."""
+    return problem_response(refused.problem, refused.retry_after)
+
+
+def problem_response(problem: Problem, retry_after: int | None = None) -> HttpResponse:
+    """The answer to a request that ends with ``problem``; 503 says when to try again, as does ``retry_after``."""
     status, detail = PROBLEMS[problem]
     response = json_response({"detail": detail}, status)
-    if status == 503:
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    say_when_to_come_again(response, retry_after)
     return response
+
+
+def say_when_to_come_again(response: HttpResponse, retry_after: int | None = None) -> None:
+    """Give a 503, or what is to be tried again in ``retry_after`` seconds, its ``Retry-After``."""
+    if response.status_code == 503:
+        # Django would log each of them, and an outage has many.
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        retry_after = retry_after or random.randint(*RETRY_AFTER_SECONDS)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)

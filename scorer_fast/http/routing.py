@@ -32,6 +32,8 @@ def endpoint(
         responses = {status: answers} | ALWAYS | dict.fromkeys(refuses, Detail)
         if auth is not None:
             responses[401] = Detail
+        if operation.method != "GET":
+            responses[413] = Detail  # a body longer than is taken
         return router.api_operation(
             [operation.method],
             operation.path,

@@ -20,7 +20,7 @@ from ..errors import Problem, Refused
 from ..http import analytics
 from ..http.body import parse
 from ..http.catalogue import Operation
-from ..http.problems import PROBLEMS, RETRY_AFTER_SECONDS
+from ..http.problems import PROBLEMS, say_when_to_come_again
 from ..http.rate_limit import check_rate_limit
 from ..http.responses import stamps_and_score_body, stamps_body
 from ..lookups import api_keys, weights
@@ -60,19 +60,18 @@ def answer(operation: Operation, request: EventRequest) -> HttpResponse:
         return response
 
 
-def refuse(operation: Operation, problem: Problem) -> HttpResponse:
+def refuse(operation: Operation, problem: Problem, retry_after: int | None = None) -> HttpResponse:
     """The answer to a request that ends with ``problem``; 422 is for too many stamps alone."""
     status, text = OWN_WORDS.get((operation.id, problem)) or PROBLEMS[problem]
     if status == 422 and problem is not Problem.TOO_MANY_STAMPS:
         status = 400
-    return error_response(status, text, FUNCTIONS[operation.id].error_key)
+    return error_response(status, text, FUNCTIONS[operation.id].error_key, retry_after)
 
 
-def error_response(status: int, text: str, key: str = "error") -> HttpResponse:
+def error_response(status: int, text: str, key: str = "error", retry_after: int | None = None) -> HttpResponse:
     """An error with all headers; 503 says when to try again."""
     response = json_response({key: text}, status)
-    if status == 503:
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    say_when_to_come_again(response, retry_after)
     return response
 
 
@@ -88,7 +87,7 @@ def _answered(operation: Operation, request: EventRequest) -> HttpResponse:
     try:
         body = function.serve(request, **(found.groupdict() if found else {}))
     except Refused as refused:
-        return refuse(operation, refused.problem)
+        return refuse(operation, refused.problem, refused.retry_after)
     except Malformed as malformed:
         return error_response(400, str(malformed), function.error_key)
     if isinstance(body, HttpResponse):

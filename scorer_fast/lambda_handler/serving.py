@@ -84,8 +84,8 @@ class _Front:
     def answer(self, request: HttpRequest) -> HttpResponse:
         return dialect.answer(self._operation, cast(EventRequest, request))
 
-    def refuse(self, problem: Problem) -> HttpResponse:
-        return dialect.refuse(self._operation, problem)
+    def refuse(self, problem: Problem, retry_after: int | None = None) -> HttpResponse:
+        return dialect.refuse(self._operation, problem, retry_after)
 
     def host(self, request: HttpRequest) -> HttpResponse:
         return HostResponse(_ask_host(self._event, self._context, self._host_handler))

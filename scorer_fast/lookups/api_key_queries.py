@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from .. import deadline
 from ..db.connection import fetch_one, run
 
 
@@ -39,27 +40,29 @@ def get_api_key(alias: str, prefix: str) -> ApiKeyRow | None:
 
 
 UPDATE_KEY_HASH = """
--- gives a verified key its SHA-256, once; account_accountapikey pkey
+-- gives a verified key its SHA-256, once, and waits for no lock that is held long; account_accountapikey pkey
 UPDATE account_accountapikey AS k
 SET hashed_key_sha256 = %(hashed_key_sha256)s
-WHERE k.id = %(id)s
+WHERE set_config('lock_timeout', %(lock_timeout)s, TRUE) IS NOT NULL
+  AND k.id = %(id)s
   AND COALESCE(k.hashed_key_sha256, '') = ''
 """
 
 
 def update_key_hash(alias: str, key_id: str, hashed_key_sha256: str) -> int:
     """Fill in the SHA-256 of a key that was good by an older hash."""
-    return run(alias, UPDATE_KEY_HASH, {"id": key_id, "hashed_key_sha256": hashed_key_sha256})
+    given = {"id": key_id, "hashed_key_sha256": hashed_key_sha256, "lock_timeout": deadline.current().lock_timeout()}
+    return run(alias, UPDATE_KEY_HASH, given)
 
 
 INSERT_ANALYTICS = """
--- one call of an API key
+-- one call of an API key; its foreign key is checked at the end, and waits for no lock that is held long
 INSERT INTO account_accountapikeyanalytics (
     created_at, path, api_key_id, error, headers, path_segments, query_params,
     response, response_skipped, status_code, payload)
-VALUES (
-    %(created_at)s, %(path)s, %(api_key_id)s, %(error)s, %(headers)s::jsonb, %(path_segments)s::jsonb,
-    %(query_params)s::jsonb, to_jsonb(%(response)s::text), FALSE, %(status_code)s, %(payload)s::jsonb)
+SELECT %(created_at)s, %(path)s, %(api_key_id)s, %(error)s, %(headers)s::jsonb, %(path_segments)s::jsonb,
+       %(query_params)s::jsonb, to_jsonb(%(response)s::text), FALSE, %(status_code)s, %(payload)s::jsonb
+WHERE set_config('lock_timeout', %(lock_timeout)s, TRUE) IS NOT NULL
 """
 
 
@@ -68,4 +71,4 @@ def insert_analytics(alias: str, row: dict[str, Any]) -> int:
 
     ``headers``, ``path_segments``, ``query_params`` and, where it is not None, ``payload`` are JSON text.
     """
-    return run(alias, INSERT_ANALYTICS, row)
+    return run(alias, INSERT_ANALYTICS, row | {"lock_timeout": deadline.current().lock_timeout()})

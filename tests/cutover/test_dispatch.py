@@ -227,23 +227,31 @@ def test_the_host_reads_the_body_the_fast_path_has_read(fast_path: Put) -> None:
     assert json.loads(response.json()["body"]) == {"proof_values": ["a"]}
 
 
-def test_a_body_too_big_is_the_hosts_to_refuse(fast_path: Put, settings: Settings, recorded: list[Any]) -> None:
+def test_a_body_too_big_is_refused_by_its_header(fast_path: Put, settings: Settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 4
-    response = Client().post("/internal/check-revocations", b"0123456789", content_type="application/json")
-    assert response.status_code == 400
-    assert recorded == [("check_revocations", "legacy", "refused")]
+    request = RequestFactory().post("/internal/check-revocations", b"0123456789", content_type="application/json")
+    request._stream = Unreadable()
+    response = dispatch(request, host)
+    assert (response.status_code, response.headers[HEADER]) == (413, "fast")
 
 
-def test_a_client_that_went_away_leaves_the_matter_to_the_host(fast_path: Put) -> None:
-    class Gone:
-        def read(self, *_: Any) -> bytes:
-            raise OSError("connection reset by peer")
+class Unreadable:
+    """A body that nobody may wait for."""
 
-        def close(self) -> None:
-            """Nothing is left to close."""
+    def read(self, *_: Any) -> bytes:
+        raise AssertionError("the body is read")
 
+    def close(self) -> None:
+        """Nothing is left to close."""
+
+
+def host(request: HttpRequest) -> HttpResponse:
+    raise AssertionError("the host is asked")
+
+
+def test_a_body_that_somebody_has_read_from_is_the_hosts_matter(fast_path: Put) -> None:
     request = RequestFactory().post("/internal/check-revocations", b"0123", content_type="application/json")
-    request._stream = Gone()
+    request.read(1)
     answers: list[HttpRequest] = []
     dispatch(request, lambda asked: answers.append(asked) or HttpResponse())
     assert answers == [request]

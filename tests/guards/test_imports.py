@@ -14,7 +14,10 @@ MODULES = sorted(path.relative_to(ROOT.parent) for path in ROOT.rglob("*.py"))
 FAST_PATH = ("domain", "db", "scoring", "lookups", "http")
 FRONTS = ("lambda_handler",)
 # Modules of this app that anybody may use.
-OWN = {"settings", "errors", "telemetry", "addresses", "revision", "process"}
+OWN = {
+    "settings", "errors", "telemetry", "addresses", "revision", "process",
+    "arrival", "deadline", "outages", "overload",
+}  # fmt: skip
 # Whoever is named here may be imported by the package on the left, besides the standard library and itself.
 ALLOWED = {
     "domain": {"Crypto", "orjson"},

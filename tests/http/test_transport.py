@@ -44,7 +44,8 @@ def test_every_answer_is_json_of_one_line(operation: str) -> None:
 def test_a_body_larger_than_django_takes(operation: str, settings: Settings) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     with nothing_written():
-        assert good(operation).with_(raw=b"[" + b" " * 2000 + b"]").send().status_code == 400
+        answer = good(operation).with_(raw=b"[" + b" " * 2000 + b"]").send()
+    assert (answer.status_code, answer.json()) == (413, {"detail": "The request body is too large."})
 
 
 def with_type(request: Request, content_type: str) -> HttpResponse:

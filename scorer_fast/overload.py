@@ -1,0 +1,63 @@
+"""Sheds load before any work is done: what cannot be answered in time is told so at once.
+
+Two bounds, both per process: how many requests are in progress, and how long a request has waited before this process
+came to it. Scorings are shed first, look-ups later, health never (it is no operation).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.http import HttpRequest
+
+from . import arrival
+from .errors import Problem, Refused
+from .outages import tell_kind
+from .settings import conf
+from .telemetry import count, request_id
+
+SCORINGS = 0.75  # of the places are theirs at most; of the age a look-up may have, half
+_lock = threading.Lock()
+_in_progress = 0
+
+
+@contextmanager
+def admitted(operation_id: str, request: HttpRequest, *, is_scoring: bool) -> Iterator[None]:
+    """Serve ``request`` among those in progress; Refused(OVERLOADED) where there are too many, or it is too old."""
+    global _in_progress
+    places, oldest = conf.max_in_progress, conf.shed_after_seconds
+    if is_scoring:
+        places = places and max(int(places * SCORINGS), 1)
+    else:
+        oldest *= 2
+    age = arrival.age(request)
+    if oldest and age > oldest:
+        raise shed(operation_id, request, f"it arrived {age:.1f} s ago")
+    with _lock:
+        is_admitted = not places or _in_progress < places
+        _in_progress += is_admitted
+    if not is_admitted:
+        raise shed(operation_id, request, f"{places} requests are in progress")
+    try:
+        yield
+    finally:
+        with _lock:
+            _in_progress -= 1
+
+
+def shed(operation_id: str, request: HttpRequest, why: str) -> Refused:
+    """What to raise for a request that is not begun; it is counted and logged."""
+    count("overload.shed")
+    tell_kind(operation_id, "OVERLOADED", f"overload: {why}", request_id=request_id(request))
+    return Refused(Problem.OVERLOADED)
+
+
+def _after_fork() -> None:
+    global _lock, _in_progress
+    _lock, _in_progress = threading.Lock(), 0
+
+
+os.register_at_fork(after_in_child=_after_fork)
