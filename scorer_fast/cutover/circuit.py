@@ -2,6 +2,7 @@
 
 Closed: the fast path serves. Open: the host does, until the cool-down is over. Half open: one request
 tries: its success closes the circuit, its failure opens it again, after any other end the next one tries.
+A trial that does not end is one that failed, once it has taken a request's time and a cool-down.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Circuit:
         self._lock = threading.Lock()
         self._failures: deque[float] = deque()
         self._opened_at: float | None = None
-        self._trying = False
+        self._tried_at: float | None = None  # since when a trial is under way
 
     @property
     def is_open(self) -> bool:
@@ -48,9 +49,12 @@ class Circuit:
         with self._lock:
             if self._opened_at is None:
                 return Admission.REGULAR
-            if self._trying or time.monotonic() - self._opened_at < conf.circuit_cooldown_seconds:
+            now, cooldown = time.monotonic(), conf.circuit_cooldown_seconds
+            if now - self._opened_at < cooldown:
                 return Admission.REFUSED
-            self._trying = True
+            if self._tried_at is not None and now - self._tried_at < cooldown + conf.request_deadline_seconds:
+                return Admission.REFUSED
+            self._tried_at = now
             return Admission.TRIAL
 
     def succeeded(self, admission: Admission) -> None:
@@ -58,7 +62,7 @@ class Circuit:
         if admission is not Admission.TRIAL:
             return
         with self._lock:
-            self._opened_at, self._trying = None, False
+            self._opened_at = self._tried_at = None
             self._failures.clear()
         logger.warning("circuit closed: %s is on the fast path again", self._operation_id)
 
@@ -67,7 +71,7 @@ class Circuit:
         now, enough = time.monotonic(), conf.circuit_failures
         with self._lock:
             if admission is Admission.TRIAL:
-                self._opened_at, self._trying = now, False
+                self._opened_at, self._tried_at = now, None
                 figures.count(self._operation_id, "circuit_opened")
                 return
             if enough <= 0 or self._opened_at is not None:
@@ -85,7 +89,7 @@ class Circuit:
     def ended_otherwise(self, admission: Admission) -> None:
         """The attempt said nothing of the fast path's health: the next request tries."""
         if admission is Admission.TRIAL:
-            self._trying = False
+            self._tried_at = None
 
 
 _circuits: dict[str, Circuit] = {}

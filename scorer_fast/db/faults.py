@@ -67,7 +67,7 @@ def is_contention(error: BaseException) -> bool:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database was lost, overloaded or too slow: nobody else would fare better now."""
-    return isinstance(error, OperationalError | InterfaceError) or fault_of(error) is not None
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def is_lost(error: BaseException) -> bool:

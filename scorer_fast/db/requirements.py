@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "headers",
         "path",
         "path_segments",
+        "payload",
         "query_params",
         "response",
         "response_skipped",

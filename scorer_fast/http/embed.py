@@ -28,7 +28,7 @@ def embed_add_stamps(request: HttpRequest, address: str, payload: schemas.EmbedS
     return json_response(stamps_and_score_body(scored))
 
 
-@endpoint(router, answers=schemas.EmbedRateLimit, auth=api_key_auth)
+@endpoint(router, answers=schemas.EmbedRateLimit, refuses=(429,), auth=api_key_auth)
 def embed_validate_api_key(request: HttpRequest) -> HttpResponse:
     """Whether the partner's API key is good, and how often its widget may ask."""
     return json_response({"embed_rate_limit": key_of(request).embed_rate_limit})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
-from typing import NamedTuple
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
@@ -11,11 +16,16 @@ from django.http import HttpRequest
 
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow
+from ..outages import due
 from ..scoring import context
 
 logger = logging.getLogger("scorer_fast")
 
 GROUP = "registry"
+CACHE_SECONDS = 0.2  # that a call waits for the cache
+HANGING_SECONDS = 1.0  # that a cache which did not answer is left alone
+# Backends that ask nobody, or the database, on the caller's own connection.
+_AT_HAND = ("locmem", "dummy", "filebased", "db")
 _COUNTED = "_scorer_fast_counted"
 
 
@@ -45,36 +55,99 @@ def give_back(request: HttpRequest) -> None:
     if counted is None:
         return
     try:
-        caches[counted.cache].decr(counted.key)
+        _bounded(lambda: caches[counted.cache].decr(counted.key))
     except ValueError:
         pass  # the period ended meanwhile, and its count with it
-    except Exception:
-        logger.warning("a counted call could not be given back", exc_info=True)
+    except Exception as error:
+        _tell("a counted call could not be given back", type(error).__name__)
 
 
 def _is_over(request: HttpRequest, key: ApiKeyRow) -> bool:
     from django_ratelimit import ALL
     from django_ratelimit.core import get_usage
 
+    rate = key.rate_limit or ""
+    if not is_readable(rate):
+        _tell_unreadable(key.prefix, rate)
+        return False
     live = context.is_live()
     try:
         counted = _where_counted(key) if live and context.is_called() else None
-        usage = get_usage(
-            request,
-            group=GROUP,
-            key=lambda group, request: key.prefix,
-            rate=key.rate_limit,
-            method=ALL,
-            increment=live,
+        usage = _bounded(
+            lambda: get_usage(
+                request,
+                group=GROUP,
+                key=lambda group, request: key.prefix,
+                rate=rate,
+                method=ALL,
+                increment=live,
+            )
         )
-    except Exception:
-        logger.warning("the rate limit could not be counted", extra={"prefix": key.prefix}, exc_info=True)
+    except Exception as error:
+        _tell("the rate limit could not be counted", type(error).__name__, prefix=key.prefix)
         return False
     if usage is None or usage["time_left"] < 0:  # negative: the cache did not count
         return False
     if counted is not None:
         setattr(request, _COUNTED, counted)
     return bool(usage["should_limit"] if live else usage["count"] >= usage["limit"])
+
+
+def is_readable(rate: str) -> bool:
+    """Whether the library can count by it; text with a dot would be a name that it imports and calls."""
+    from django_ratelimit.core import _split_rate
+
+    try:
+        return "." not in rate and bool(_split_rate(rate)[1] > 0)
+    except (AttributeError, KeyError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _tell_unreadable(prefix: str, rate: str) -> None:
+    """Once per process and rate; `check --database` names all of them."""
+    logger.error("the rate limit of an API key cannot be read: nothing is limited", extra={"prefix": prefix})
+
+
+def _tell(what: str, error: str, **known: Any) -> None:
+    count = due(what)
+    if count:
+        logger.warning("%s (%s)", what, error, extra={"count": count, **known})
+
+
+_hangs_until = float("-inf")
+
+
+def _bounded(ask: Callable[[], Any]) -> Any:
+    """``ask()``, or TimeoutError after CACHE_SECONDS: a cache that hangs is as good as one that is down.
+
+    Whoever finds it hanging spares others the wait for a while. No backend can be interrupted, so the question is
+    put on a thread of its own, which may go on.
+    """
+    global _hangs_until
+    name: str = getattr(settings, "RATELIMIT_USE_CACHE", "default")
+    if type(caches[name]).__module__.rpartition(".")[2] in _AT_HAND:
+        return ask()
+    if time.monotonic() < _hangs_until:
+        raise TimeoutError
+    answers: list[Any] = []
+    errors: list[Exception] = []
+
+    def put() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), name="scorer-fast-cache", daemon=True)
+    thread.start()
+    thread.join(CACHE_SECONDS)
+    if errors:
+        raise errors[0]
+    if not answers:
+        _hangs_until = time.monotonic() + HANGING_SECONDS
+        raise TimeoutError
+    return answers[0]
 
 
 def _where_counted(key: ApiKeyRow) -> Counted | None:

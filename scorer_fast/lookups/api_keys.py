@@ -1,9 +1,10 @@
 """Whether an API key is good, cheapest check first; a wrong key never costs more than a bounded PBKDF2.
 
-PBKDF2 is run for keys that were not migrated yet. Two bounds hold its cost, both per process: a wrong
-secret already tried is remembered by digest, and per prefix at most ``PBKDF2_FAILURES_PER_MINUTE`` new
-wrong secrets are hashed; beyond that the prefix is refused until the minute is over. A key that was once
-good has its SHA-256 and never comes here again.
+PBKDF2 is run for keys that were not migrated yet. Its cost is bounded per process, and counted before it is spent: a
+wrong secret already tried is remembered by digest; per prefix at most ``PBKDF2_FAILURES_PER_MINUTE`` new wrong secrets
+are hashed, of all prefixes together three times as many; and once somebody was wrong this minute, one at a time. What
+is beyond is refused as too often, a good key too, until it may be tried again. A key that was once good has its
+SHA-256 and never comes here again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 from django.contrib.auth.hashers import check_password
@@ -32,6 +34,9 @@ logger = logging.getLogger("scorer_fast")
 
 PREFIX_LENGTH = 8  # characters: account_accountapikey.prefix
 _REMEMBERED_FAILURES = 4096
+_PREFIXES = 3  # times the bound of one prefix: that of all together
+_AT_ONCE = 4  # hashes while nobody was wrong this minute: keys that are used for the first time
+_SAME_SECONDS = 2.0  # that a request waits for what another finds out about its very key
 
 
 def authenticate(api_key: str) -> ApiKeyRow:
@@ -76,7 +81,7 @@ def _is_good(api_key: str, row: ApiKeyRow) -> bool:
         sha512 = hashlib.sha512(api_key.encode("utf-8", "surrogateescape")).hexdigest()
         good = constant_time_compare(row.hashed_key, "sha512$$" + sha512)
     elif row.hashed_key.startswith("pbkdf2_sha256$"):
-        good = _failures.check(api_key, digest, row)
+        good = _hashes.check(api_key, digest, row)
     else:
         good = False
     if good:
@@ -101,8 +106,8 @@ def _migrate(row: ApiKeyRow, digest: str) -> None:
         logger.warning("an API key's hash could not be migrated", extra=known)
 
 
-class _Failures:
-    """Wrong secrets this process has hashed: which, and how many per prefix and minute."""
+class _Hashes:
+    """PBKDF2 as this process runs it: what is under way, what was wrong, and how often in this minute."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -111,28 +116,64 @@ class _Failures:
     def forget(self, **_: Any) -> None:
         with self._lock:
             self._known: OrderedDict[str, None] = OrderedDict()
-            self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+            self._under_way: dict[str, Future[bool]] = {}
+            self._minute = -1
+            self._begin_minute()
+
+    def _begin_minute(self) -> None:
+        self._minute = int(time.monotonic() // 60)
+        self._wrong: dict[str, int] = {}  # by prefix; those under way count as wrong until they are not
 
     def check(self, api_key: str, digest: str, row: ApiKeyRow) -> bool:
+        """Whether the key is the row's; Refused(RATE_LIMITED) where that may not be found out now."""
         tried = f"{digest} {row.hashed_key}"
-        minute = int(time.monotonic() // 60)
         with self._lock:
             if tried in self._known:
                 return False
-            since, failures = self._counts.get(row.prefix, (minute, 0))
-            if since == minute and failures >= conf.pbkdf2_failures_per_minute:
-                return False
-        if check_password(api_key, row.hashed_key):
-            return True
+            same = self._under_way.get(tried)
+            if same is None:
+                mine = self._begin(tried, row.prefix)
+            elif self._failures():
+                raise Refused(Problem.RATE_LIMITED, 1)
+        if same is not None:  # a client's first requests, side by side
+            try:
+                return same.result(_SAME_SECONDS)
+            except (TimeoutError, CancelledError):
+                raise Refused(Problem.RATE_LIMITED, 1) from None
+        good = False
+        try:
+            good = check_password(api_key, row.hashed_key)
+            return good
+        finally:
+            self._end(tried, row.prefix, good)
+            mine.set_result(good)
+
+    def _begin(self, tried: str, prefix: str) -> Future[bool]:
+        if int(time.monotonic() // 60) != self._minute:
+            self._begin_minute()
+        most = conf.pbkdf2_failures_per_minute
+        if self._wrong.get(prefix, 0) >= most or sum(self._wrong.values()) >= most * _PREFIXES:
+            raise Refused(Problem.RATE_LIMITED, 60 - int(time.monotonic() % 60))
+        if len(self._under_way) >= (1 if self._failures() else _AT_ONCE):
+            raise Refused(Problem.RATE_LIMITED, 1)
+        self._wrong[prefix] = self._wrong.get(prefix, 0) + 1
+        self._under_way[tried] = Future()
+        return self._under_way[tried]
+
+    def _end(self, tried: str, prefix: str, good: bool) -> None:
         with self._lock:
-            since, failures = self._counts.get(row.prefix, (minute, 0))
-            self._counts[row.prefix] = (minute, failures + 1 if since == minute else 1)
+            self._under_way.pop(tried, None)
+            if good:
+                self._wrong[prefix] = max(self._wrong.get(prefix, 0) - 1, 0)
+                return
             self._known[tried] = None
-            for kept in (self._known, self._counts):
-                while len(kept) > _REMEMBERED_FAILURES:
-                    kept.popitem(last=False)
-        return False
+            while len(self._known) > _REMEMBERED_FAILURES:
+                self._known.popitem(last=False)
+
+    def _failures(self) -> bool:
+        """Whether anybody was wrong in this minute."""
+        return sum(self._wrong.values()) > len(self._under_way)
 
 
-_failures = _Failures()
-setting_changed.connect(_failures.forget, dispatch_uid="scorer_fast.api_keys")
+_hashes = _Hashes()
+setting_changed.connect(_hashes.forget, dispatch_uid="scorer_fast.api_keys")

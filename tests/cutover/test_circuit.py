@@ -30,6 +30,19 @@ def opened() -> circuit.Circuit:
     return breaker
 
 
+def test_a_trial_that_never_returns_does_not_hold_the_circuit_open_for_ever(settings: Settings) -> None:
+    settings.SCORER_FAST = settings.SCORER_FAST | {"REQUEST_DEADLINE_SECONDS": 0.2}
+    breaker = opened()
+    time.sleep(0.12)
+    assert breaker.admit() is Admission.TRIAL
+    time.sleep(0.12)
+    assert breaker.admit() is Admission.REFUSED
+    time.sleep(0.25)
+    assert breaker.admit() is Admission.TRIAL
+    breaker.succeeded(Admission.TRIAL)
+    assert breaker.admit() is Admission.REGULAR
+
+
 def test_it_opens_after_so_many_failures_in_the_window() -> None:
     breaker = circuit.of("v2_score")
     fail(breaker, 2)

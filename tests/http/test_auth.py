@@ -5,7 +5,10 @@ import hashlib
 import hmac
 import json
 import logging
+import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +20,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
+from scorer_fast.errors import Problem, Refused
 from scorer_fast.http import auth
 from scorer_fast.lookups import api_keys
 from tests.factories import rows
@@ -31,7 +35,7 @@ SECRET = "secret01.4fZcG6pVTMcRWEyzD9XLW1"
 
 @pytest.fixture(autouse=True)
 def community(one: Community) -> Community:
-    api_keys._failures.forget()
+    api_keys._hashes.forget()
     return one
 
 
@@ -193,21 +197,97 @@ def test_many_wrong_keys_are_hashed_slowly_ten_times_a_minute(
     rows.api_key(community.account, "another1.right", "pbkdf2")
     clock = [6_000.0]
     monkeypatch.setattr(api_keys.time, "monotonic", lambda: clock[0])
-    for number in range(40):
-        assert status(f"secret01.wrong{number}") == 401
+    assert [status(f"secret01.wrong{number}") for number in range(40)] == [401] * 10 + [429] * 30
     assert len(slow_checks) == 10
     assert status("another1.right") == 200  # the bound is per prefix
-    assert status(SECRET) == 401
-    clock[0] += 60
+    clock[0] += 20
+    refusal = validate(**{"X-API-Key": SECRET}).send()
+    assert (refusal.status_code, refusal.json()) == (429, {"detail": "You have been rate limited!"})
+    assert refusal["Retry-After"] == "40"
+    clock[0] += 40
     assert status(SECRET) == 200
     assert len(slow_checks) == 12
+
+
+def test_many_prefixes_share_one_bound(community: Community, slow_checks: list[str]) -> None:
+    for number in range(20):
+        rows.api_key(community.account, f"secret{number:02}.right", "pbkdf2")
+    found = [status(f"secret{number:02}.wrong{again}") for number in range(20) for again in range(12)]
+    assert len(slow_checks) == found.count(401) == 30
+    assert set(found) == {401, 429}
+
+
+class Slow:
+    """PBKDF2 that lasts until it is let go, and counts."""
+
+    def __init__(self) -> None:
+        self.runs, self.most, self._now, self.let_go = 0, 0, 0, threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, password: str, encoded: str) -> bool:
+        with self._lock:
+            self.runs += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self.let_go.wait(5)
+        with self._lock:
+            self._now -= 1
+        return password.endswith("right")
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    slow = Slow()
+    monkeypatch.setattr(api_keys, "check_password", slow)
+    return slow
+
+
+def checked(api_key: str, prefix: str) -> str:
+    row = api_keys.ApiKeyRow(prefix, prefix, 1, f"pbkdf2_sha256$1$salt${prefix}", None, False, None, None, None, True)
+    try:
+        return "good" if api_keys._hashes.check(api_key, api_keys.sha256_hash(api_key), row) else "wrong"
+    except Refused as refused:
+        return "later" if (refused.problem, bool(refused.retry_after)) == (Problem.RATE_LIMITED, True) else "refused"
+
+
+def at_once(slow: Slow, asked: list[tuple[str, str]]) -> Counter[str]:
+    with ThreadPoolExecutor(len(asked)) as threads:
+        answers = [threads.submit(checked, *each) for each in asked]
+        time.sleep(0.3)
+        slow.let_go.set()
+        return Counter(answer.result() for answer in answers)
+
+
+def test_hashes_are_counted_before_they_run(slow: Slow) -> None:
+    """Side by side they are no more than one after the other."""
+    slow.let_go.set()
+    with ThreadPoolExecutor(32) as threads:
+        asked = [threads.submit(checked, f"secret01.wrong{number}", "secret01") for number in range(100)]
+        found = Counter(answer.result() for answer in asked)
+    assert slow.runs == found["wrong"] <= 10
+    assert slow.most <= 4
+
+
+def test_once_somebody_was_wrong_one_hash_runs_at_a_time(slow: Slow) -> None:
+    slow.let_go.set()
+    assert checked("secret01.wrong", "secret01") == "wrong"
+    slow.let_go.clear()
+    slow.most = 0
+    assert at_once(slow, [(f"secret{n:02}.wrong", f"secret{n:02}") for n in range(2, 10)]) == {"wrong": 1, "later": 7}
+    assert slow.most == 1
+
+
+def test_a_good_keys_first_requests_side_by_side_are_all_let_in_by_one_hash(slow: Slow) -> None:
+    assert at_once(slow, [("secret01.right", "secret01")] * 8) == {"good": 8}
+    assert slow.runs == 1
+    assert not api_keys._hashes._failures()
 
 
 def test_a_migrated_key_is_never_held_back(community: Community, slow_checks: list[str]) -> None:
     rows.api_key(community.account, SECRET, "pbkdf2")
     assert status(SECRET) == 200
     for number in range(30):
-        assert status(f"secret01.wrong{number}") == 401
+        assert status(f"secret01.wrong{number}") == 401  # by the SHA-256
     assert status(SECRET) == 200
     assert slow_checks == [SECRET]
 

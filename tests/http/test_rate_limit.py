@@ -1,6 +1,7 @@
 """The rate limit of a key: one budget over both sides, counted in the host's cache."""
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from django_ratelimit.core import get_usage, is_ratelimited
 from pytest_django import Settings
 
 from api.account.models import Community
+from scorer_fast import outages
+from scorer_fast.http import rate_limit
+from scorer_fast.lookups.api_key_queries import ApiKeyRow, get_api_key
 from tests.factories import rows
 from tests.factories.requests import Request, good, key
 from tests.factories.rows import OWNER
@@ -31,7 +35,8 @@ class DownCache(LocMemCache):
 
 
 @pytest.fixture(autouse=True)
-def limited(one: Community, settings: Settings) -> None:
+def limited(one: Community, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_said", {})
     settings.RATELIMIT_ENABLE = True
     rows.api_key(one.account, LIMITED, rate_limit="3/15m")
 
@@ -120,14 +125,54 @@ def test_a_cache_that_is_down_lets_requests_through(settings: Settings, caplog: 
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.DownCache"}}
     with caplog.at_level(logging.WARNING, "scorer_fast"):
         assert statuses(5) == [200] * 5
-    assert {record.message for record in caplog.records} == {"the rate limit could not be counted"}
+    (message,) = {record.message for record in caplog.records}  # one line a second
+    assert message == "the rate limit could not be counted (ConnectionError)"
     assert LIMITED not in caplog.text.replace("limited1", "")
 
 
-@pytest.mark.parametrize("rate", ["often", "5", "/m", "5/fortnight"])
-def test_a_rate_nobody_can_read_lets_requests_through(rate: str, one: Community) -> None:
+class HangingCache(LocMemCache):
+    """A cache whose server does not answer."""
+
+    asked = 0
+
+    def _hang(self, *args: Any, **kwargs: Any) -> Any:
+        type(self).asked += 1
+        time.sleep(1.5)
+        raise ConnectionError("no answer")
+
+    add = get = set = incr = touch = delete = get_many = _hang  # type: ignore[assignment]
+
+
+def test_a_cache_that_hangs_is_waited_for_shortly_and_then_left_alone(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_hangs_until", float("-inf"))
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.HangingCache"}}
+    asked = key_of(LIMITED)
+    started = time.monotonic()
+    for _ in range(50):
+        assert not rate_limit._is_over(RequestFactory().get("/"), asked)
+    assert time.monotonic() - started < 0.5
+    assert HangingCache.asked == 1
+    (line,) = [record for record in caplog.records if record.name == "scorer_fast"]
+    assert line.message == "the rate limit could not be counted (TimeoutError)"
+
+
+def key_of(api_key: str) -> ApiKeyRow:
+    row = get_api_key("default", api_key.partition(".")[0])
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("rate", ["often", "x", "5", "/m", "5 / m", "5/0m", "1.5/m", "os.getcwd", "-1/m"])
+def test_a_rate_nobody_can_read_lets_requests_through_and_is_told_once(
+    rate: str, one: Community, caplog: pytest.LogCaptureFixture
+) -> None:
+    rate_limit._tell_unreadable.cache_clear()
     rows.api_key(one.account, "garbled1.secret", rate_limit=rate)
-    assert statuses(2, api_key="garbled1.secret") == [200, 200]
+    assert statuses(3, api_key="garbled1.secret") == [200] * 3
+    (line,) = [record for record in caplog.records if record.name == "scorer_fast"]
+    assert (line.prefix, line.levelname) == ("garbled1", "ERROR")  # type: ignore[attr-defined]
 
 
 def test_the_library_is_asked_as_the_host_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,8 @@ def test_nobody_behind_it() -> None:
     score, refused = found["answers"]
     assert (score["statusCode"], body(score)["score"]) == (200, "25.50000")
     assert "X-Scorer-Path" not in score["headers"]
-    assert (refused["statusCode"], refused["headers"]["Retry-After"]) == (503, "1")  # legacy, by its flag
+    assert refused["statusCode"] == 503  # legacy, by its flag
+    assert 1 <= int(refused["headers"]["Retry-After"]) <= 5
     assert found["threads"] == []
 
 

@@ -89,7 +89,8 @@ def test_after_five_attempts_it_is_busy(operation: str, kind: str, failing: Call
     with nothing_written():
         response = good(operation).send()
     assert len(attempts) == 5
-    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.status_code == 503
+    assert 1 <= int(response["Retry-After"]) <= 5
     assert response.json() == {"detail": "The address is being scored by other requests. Try again."}
 
 
@@ -118,7 +119,8 @@ def test_a_lost_database_is_a_503_at_once(kind: str, failing: Callable[..., list
     with nothing_written():
         response = good("internal_score").send()
     assert len(attempts) == 1
-    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.status_code == 503
+    assert 1 <= int(response["Retry-After"]) <= 5
     assert response.json() == {"detail": "The service is temporarily unavailable. Try again."}
 
 

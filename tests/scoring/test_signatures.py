@@ -256,7 +256,7 @@ def test_a_didkit_that_does_not_answer_is_a_503_and_writes_nothing(
     with nothing_written():
         response = request.send()
     assert response.status_code == 503
-    assert response["Retry-After"] == "1"
+    assert 1 <= int(response["Retry-After"]) <= 5
     assert set(response.json()) == {"detail"}
 
 
