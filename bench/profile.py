@@ -72,11 +72,9 @@ def steps() -> dict[str, Spent]:
     from bench.addresses import API_KEY, SCORER, address
     from bench.wsgi import application  # sets Django up
     from scorer_fast.lookups.api_key_queries import get_api_key
-    from scorer_fast.scoring import plan
+    from scorer_fast.run import Run
+    from scorer_fast.scoring import operations
     from scorer_fast.scoring import service as scoring
-    from scorer_fast.scoring.communities import CommunityKey
-    from scorer_fast.scoring.read import NOTHING_POSTED
-    from scorer_fast.scoring.score import v2_score
 
     turn = iter(range(10**9))
 
@@ -101,22 +99,20 @@ def steps() -> dict[str, Spent]:
 
     key = get_api_key("default", API_KEY.partition(".")[0])
     assert key is not None
+
+    def question(of: str) -> scoring.Question:
+        return operations.v2_score(key.account_id, SCORER, of)
+
     for _ in range(3 * OWNERS):
-        v2_score(key.account_id, SCORER, owner())
+        scoring.answer(Run(), question(owner()))
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         backend = cursor.fetchone()[0]
 
-    def read(of: str) -> Any:
-        settling = scoring.rules().of_settling()
-        community = CommunityKey(SCORER, key.account_id)
-        return scoring._read(of, community, settling=settling, reverify=False, listed=False, posted=NOTHING_POSTED)
-
-    known = read(address(4000))
-    read_step = spent(lambda: read(owner()), backend)
-    nothing = {"change": plan.NO_CHANGE, "the_rules": scoring.rules(), "reverify": False, "question": None}
-    decide = spent(lambda: scoring._decide(known, address(4000), **nothing), backend)
-    operation = spent(lambda: v2_score(key.account_id, SCORER, owner()), backend)
+    known = scoring.read(Run(), question(address(4000)))
+    read_step = spent(lambda: scoring.read(Run(), question(owner())), backend)
+    decide = spent(lambda: scoring.decide(Run(), question(address(4000)), known), backend)
+    operation = spent(lambda: scoring.answer(Run(), question(owner())), backend)
     key_step = spent(lambda: get_api_key("default", API_KEY.partition(".")[0]), backend)
     whole = spent(lambda: request(f"/v2/stamps/{SCORER}/score/{owner()}"), backend)
     floor = spent(lambda: request("/bench/select-1"), backend)

@@ -87,13 +87,13 @@ def measure(addresses: int) -> None:
 
     from api.scorer_weighted.models import BinaryWeightedScorer
     from scorer_fast.scoring import rescore
-    from scorer_fast.scoring.score import internal_score
+    from tests.factories.scoring import score
 
     owners = fill(addresses)
 
     def one_by_one() -> None:
         for owner in owners:
-            internal_score(1, owner)
+            score(owner)
 
     def in_bulk(*, only_changed: bool = False) -> None:
         ended = rescore.work(rescore.begin(1, only_changed=only_changed), lambda step: None)
@@ -101,10 +101,9 @@ def measure(addresses: int) -> None:
             raise SystemExit(f"Rescored {ended}")
 
     def forget_readings() -> None:
-        from scorer_fast.models import KeptReading, SettledReading
+        from scorer_fast.models import KeptReading
 
         KeptReading.objects.all().delete()
-        SettledReading.objects.all().delete()
 
     def change_weights(weight: str) -> None:
         BinaryWeightedScorer.objects.update(weights={f"Provider{number:02}": weight for number in range(STAMPS)})

@@ -317,12 +317,7 @@ def look_at_own_tables(alias: str) -> Iterator[Finding]:
             f"manage.py migrate scorer_fast --database {alias}",
         )
         return
-    what = [
-        f"the function {each.signature.partition('(')[0]}"
-        for each in functions.FUNCTIONS
-        if not functions.has_function(alias, each)
-    ]
-    what += [f"the trigger {each.name}" for each in functions.TRIGGERS if not functions.has_trigger(alias, each)]
+    what = [f"the function scorer_fast_{name}" for name in functions.list_missing(alias)]
     for each in what:
         yield required(
             "W013",

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import select
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.core.signals import got_request_exception
 from django.db import connections, transaction
@@ -25,8 +25,6 @@ from .faults import Fault, chain, fault_of, is_contention, is_lost, is_unavailab
 
 __all__ = [
     "ConnectionGivenUp",
-    "Meanwhile",
-    "bigint_array",
     "fetch_all",
     "fetch_one",
     "fetch_value",
@@ -52,41 +50,8 @@ T = TypeVar("T")
 Parameters = Mapping[str, Any]
 
 
-class Meanwhile(Generic[T]):
-    """Work of this process to be done while PostgreSQL is at a statement; done once, and when asked for at the latest.
-
-    It must not use the connection. That it failed is told by :meth:`result`, never by the statement.
-    """
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work: Callable[[], T] | None = work
-        self._result: T
-        self._error: Exception | None = None
-
-    def do(self) -> None:
-        """Do the work, unless it was done."""
-        work, self._work = self._work, None
-        if work is not None:
-            try:
-                self._result = work()
-            except Exception as error:
-                self._error = error
-
-    def result(self) -> T:
-        """What came of it, or its error."""
-        self.do()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
-def bigint_array(values: Iterable[int]) -> str:
-    """An array of whole numbers as PostgreSQL reads it: a list of them costs psycopg ten times as much."""
-    return f"{{{','.join(map(str, values))}}}"
-
-
 def text_array(values: Iterable[str]) -> str:
-    """The same of texts."""
+    """An array of texts as PostgreSQL reads it: a list of them costs psycopg ten times as much."""
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
@@ -100,16 +65,15 @@ def fetch_one(
     alias: str,
     statement: str,
     parameters: Parameters,
-    meanwhile: Meanwhile[Any] | None = None,
     *,
     repeatable: bool = False,
 ) -> tuple[Any, ...] | None:
-    """The first row of ``statement``, or None; ``meanwhile`` is done while PostgreSQL looks for it.
+    """The first row of ``statement``, or None.
 
     ``repeatable``: it changes nothing, and so may be sent again where it finds that the connection has died since the
     last request. Then it is Django's health check as well, which would be a round trip of its own.
     """
-    row: tuple[Any, ...] | None = _executed(alias, statement, parameters, meanwhile, repeatable).fetchone()
+    row: tuple[Any, ...] | None = _executed(alias, statement, parameters, repeatable).fetchone()
     return row
 
 
@@ -117,24 +81,23 @@ def fetch_value(
     alias: str,
     statement: str,
     parameters: Parameters,
-    meanwhile: Meanwhile[Any] | None = None,
     *,
     repeatable: bool = False,
 ) -> Any:
-    """The first column of the first row, or None; ``meanwhile`` and ``repeatable`` as in :func:`fetch_one`."""
-    row = fetch_one(alias, statement, parameters, meanwhile, repeatable=repeatable)
+    """The first column of the first row, or None; ``repeatable`` as in :func:`fetch_one`."""
+    row = fetch_one(alias, statement, parameters, repeatable=repeatable)
     return None if row is None else row[0]
 
 
 def fetch_all(alias: str, statement: str, parameters: Parameters, *, repeatable: bool = False) -> list[tuple[Any, ...]]:
     """All rows of ``statement``; ``repeatable`` as in :func:`fetch_one`."""
-    rows: list[tuple[Any, ...]] = _executed(alias, statement, parameters, None, repeatable).fetchall()
+    rows: list[tuple[Any, ...]] = _executed(alias, statement, parameters, repeatable).fetchall()
     return rows
 
 
-def run(alias: str, statement: str, parameters: Parameters) -> int:
+def run(alias: str, statement: str, parameters: Parameters | None) -> int:
     """Execute ``statement``; how many rows it wrote."""
-    written: int = _executed(alias, statement, parameters, None, False).rowcount
+    written: int = _executed(alias, statement, parameters, False).rowcount
     return written
 
 
@@ -178,9 +141,7 @@ def give_up(connection: Any) -> None:
         connection.close()
 
 
-def _executed(
-    alias: str, statement: str, parameters: Parameters, meanwhile: Meanwhile[Any] | None, repeatable: bool
-) -> CursorWrapper:
+def _executed(alias: str, statement: str, parameters: Parameters | None, repeatable: bool) -> CursorWrapper:
     connection: Any = connections[alias]
     is_first = (
         repeatable
@@ -195,8 +156,7 @@ def _executed(
     while True:
         cursor = _cursor(connection)
         try:
-            with nullcontext() if meanwhile is None else _doing(meanwhile, connection.connection):
-                cursor.execute(statement, parameters)
+            cursor.execute(statement, parameters)
             return cursor
         except Error as error:
             fault = fault_of(error)
@@ -295,41 +255,6 @@ def _cursor(connection: Any) -> CursorWrapper:
         kept = _Kept(connection.cursor(), connection.connection, connection.timezone)
         setattr(connection, _KEPT, kept)
     return kept.cursor
-
-
-# psycopg 3 has one place where a connection waits for the server: `wait`, which is handed a generator that sends the
-# statement before it asks to be called again. psycopg2 has none: there the work comes before the statement.
-@contextmanager
-def _doing(meanwhile: Meanwhile[Any], raw: Any) -> Iterator[None]:
-    """Do ``meanwhile`` as soon as a statement of the driver's connection ``raw`` is on its way."""
-    wait: Any = getattr(raw, "wait", None)
-
-    def wait_doing(statement: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        return wait(_sent(statement, meanwhile), *args, **kwargs)
-
-    try:
-        if wait is not None:
-            raw.wait = wait_doing
-    except AttributeError:  # somebody's wrapper that takes none
-        wait = None
-    if wait is None:
-        meanwhile.do()
-    try:
-        yield
-    finally:
-        if wait is not None:
-            del raw.wait  # the class's own is there again
-
-
-def _sent(statement: Generator[Any, Any, T], meanwhile: Meanwhile[Any]) -> Generator[Any, Any, T]:
-    try:
-        wanted = next(statement)
-        meanwhile.do()
-        while True:
-            wanted = statement.send((yield wanted))
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
 
 
 def hung_up(connection: Any) -> bool:

@@ -5,6 +5,7 @@ A stamp whose fields cannot be read is left out alone; it never fails the whole 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -16,14 +17,13 @@ SUBJECT_PREFIX = "did:pkh:eip155:1:"
 class Stamp(NamedTuple):
     """One live (or just posted) stamp: the row, and the credential's fields that decide, as JSON gave them.
 
-    ``key`` is the cache row's id; a posted stamp has a negative one, -1 for the first. ``version`` is which version
-    of the row was read (``id,xmin,ctid``), None for a posted stamp.
-    ``text`` is the credential as PostgreSQL writes it, or None where nobody asked for it.
+    ``key`` is the cache row's id; a posted stamp has a negative one, -1 for the first. ``digest`` (hex) is that of
+    :func:`digest`. ``text`` is the credential as PostgreSQL writes it, or None where nobody asked for it.
+    All but the key stand in the order of ``db/functions/reading_1.sql``.
     """
 
     key: int
     provider: str
-    version: str | None
     digest: str
     remembered: bool
     text: str | None
@@ -68,6 +68,42 @@ class Reading(NamedTuple):
     unreadable: tuple[Unreadable, ...]
 
 
+def digest(verifier: str, text: str) -> str:
+    """Of the verifier (name, version, options) and of exactly the text that it is given: SHA-256, in hex.
+
+    ``db/functions/digest_1.sql`` says the same of a stored credential.
+    """
+    return hashlib.sha256((verifier + text).encode()).hexdigest()
+
+
+def posted_stamp(key: int, provider: str, credential: dict[str, Any], text: str, verifier: str) -> Stamp:
+    """A posted stamp as it will be read once it is stored; ``text``: the credential as PostgreSQL will write it."""
+    subject = credential.get("credentialSubject")
+    subject = subject if isinstance(subject, dict) else {}
+    return Stamp(
+        key=key,
+        provider=provider,
+        digest=digest(verifier, text),
+        remembered=False,
+        text=text,
+        issuer=credential.get("issuer"),
+        expiration_date=credential.get("expirationDate"),
+        subject_id=subject.get("id"),
+        subject_provider=subject.get("provider"),
+        hash=subject.get("hash"),
+        nullifiers=subject.get("nullifiers"),
+    )
+
+
+def named_nullifiers(stamps: Iterable[Stamp]) -> set[str]:
+    """Every nullifier that the stamps name, whether it takes part or not."""
+    named: set[str] = set()
+    for stamp in stamps:
+        listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
+        named.update(name for name in (stamp.hash, *listed) if isinstance(name, str))
+    return named
+
+
 def row_order(key: int) -> tuple[bool, int]:
     """Sort key: stored rows by id, then posted ones in the order of the payload."""
     return (key < 0, abs(key))
@@ -104,7 +140,7 @@ def read_stamps(
 
 def _read(stamp: Stamp, subject: str, now: datetime, multi: bool) -> Valid | None:
     # All at once and by position: twenty stamps are read for every score.
-    (key, row_provider, _, digest, remembered, text, _, expires_text, subject_id, provider, own_hash, listed) = stamp
+    (key, row_provider, digest, remembered, text, _, expires_text, subject_id, provider, own_hash, listed) = stamp
     expires_at = read_expiry(expires_text)
     if expires_at <= now:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
@@ -37,36 +37,23 @@ class Score(NamedTuple):
         }
 
 
-def shown(counting: Iterable[Valid]) -> list[tuple[str, str]]:
-    """Provider and expiry of each stamp that counts, as a score shows them."""
-    return [(stamp.provider, _iso(stamp.expires_at, stamp.expires_text)) for stamp in counting]
-
-
-def earliest_expiry(counting: Iterable[Valid]) -> datetime | None:
-    """The earliest expiry, the first of equal ones, in its credential's own offset; None without stamps."""
-    return min((stamp.expires_at for stamp in counting), default=None)
-
-
-def score_stamps(
-    counting: Iterable[tuple[str, str]],
-    expires_at: datetime | None,
-    clashes: Iterable[Clash],
-    weights: Weights,
-    threshold: Decimal,
-) -> Score:
-    """Weigh the counting stamps (:func:`shown`), in row order: a sum of floats depends on it in its last digits."""
+def score_stamps(counting: Sequence[Valid], clashes: Iterable[Clash], weights: Weights, threshold: Decimal) -> Score:
+    """Weigh the counting stamps, in row order: a sum of floats depends on it in its last digits."""
     raw = Decimal(0)
     stamp_scores: dict[str, float] = {}
     stamps: dict[str, dict[str, Any]] = {}
-    for provider, until in counting:
-        exact, as_float, written = weights.weigh(provider)
+    for stamp in counting:
+        exact, as_float, written = weights.weigh(stamp.provider)
         raw += exact
-        stamp_scores[provider] = as_float
-        stamps[provider] = {"score": written, "dedup": False, "expiration_date": until}
+        stamp_scores[stamp.provider] = as_float
+        until = _iso(stamp.expires_at, stamp.expires_text)
+        stamps[stamp.provider] = {"score": written, "dedup": False, "expiration_date": until}
     for clash in clashes:
         shown = stamps.setdefault(clash.stamp.subject_provider, {"score": NO_SCORE})
         shown["dedup"] = True
         shown["expiration_date"] = clash.stamp.expires_text
+    # The first of equal ones, in its credential's own offset.
+    expires_at = min((stamp.expires_at for stamp in counting), default=None)
     return Score(raw, threshold, raw >= threshold, expires_at, stamp_scores, stamps)
 
 
@@ -82,22 +69,6 @@ def five_places(value: Decimal) -> str:
     return format(value, ".5f") if value.adjusted() > 20 else str(value.quantize(FIVE_PLACES, ROUND_HALF_EVEN))
 
 
-def fresh_answer(address: str, score: Score, now: datetime) -> dict[str, Any]:
-    """The Score body of a score just decided, points aside."""
-    return {
-        "address": address,
-        "score": five_places(score.raw),
-        "passing_score": score.passing,
-        "last_score_timestamp": now.isoformat(),
-        "expiration_timestamp": None if score.expires_at is None else score.expires_at.isoformat(),
-        "threshold": five_places(score.threshold),
-        "error": None,
-        "stamps": score.stamps,
-        "points_data": None,
-        "possible_points_data": None,
-    }
-
-
 class StoredScore(NamedTuple):
     """A registry_score row as it is answered; ``evidence`` as JSON gave it, ``stamps`` as they are shown, or None."""
 
@@ -107,27 +78,20 @@ class StoredScore(NamedTuple):
     evidence: Any
     stamps: Any
 
+    @property
+    def raw(self) -> Decimal | None:
+        """The raw score of the evidence; None without one."""
+        return self._evidence("rawScore")
+
+    @property
+    def threshold(self) -> Decimal | None:
+        return self._evidence("threshold")
+
+    def _evidence(self, name: str) -> Decimal | None:
+        return Decimal(self.evidence[name]) if isinstance(self.evidence, dict) and name in self.evidence else None
+
     def has_expired(self, now: datetime) -> bool:
         return self.expiration_date is not None and self.expiration_date <= now
-
-
-def stored_answer(address: str, stored: StoredScore) -> dict[str, Any]:
-    """The Score body of a stored score, points aside; a row without evidence shows the constants."""
-    evidence = stored.evidence if isinstance(stored.evidence, dict) else {}
-    raw = Decimal(evidence["rawScore"]) if "rawScore" in evidence else None
-    threshold = Decimal(evidence["threshold"]) if "threshold" in evidence else None
-    return {
-        "address": address,
-        "score": NO_SCORE if raw is None else five_places(raw),
-        "passing_score": raw is not None and threshold is not None and raw >= threshold,
-        "last_score_timestamp": _utc(stored.last_score_timestamp),
-        "expiration_timestamp": _utc(stored.expiration_date),
-        "threshold": DEFAULT_THRESHOLD if threshold is None else five_places(threshold),
-        "error": stored.error,
-        "stamps": {} if stored.stamps is None else stored.stamps,
-        "points_data": None,
-        "possible_points_data": None,
-    }
 
 
 def _utc(instant: datetime | None) -> str | None:
@@ -144,15 +108,97 @@ def milliseconds_z(instant: datetime | None) -> str | None:
     return written.removesuffix("+00:00") + "Z" if written.endswith("+00:00") else written
 
 
+class Key(NamedTuple):
+    """A key of a Score body: how a score that was just decided words it, and how a stored one does."""
+
+    name: str
+    fresh: Callable[[Score, datetime], Any]
+    stored: Callable[[StoredScore], Any]
+
+
+# The keys of a Score body behind the address, in their order. Points are put in where an operation answers them.
+KEYS = (
+    Key(
+        "score",
+        lambda score, now: five_places(score.raw),
+        lambda stored: NO_SCORE if stored.raw is None else five_places(stored.raw),
+    ),
+    Key(
+        "passing_score",
+        lambda score, now: score.passing,
+        lambda stored: stored.raw is not None and stored.threshold is not None and stored.raw >= stored.threshold,
+    ),
+    Key(
+        "last_score_timestamp",
+        lambda score, now: now.isoformat(),
+        lambda stored: _utc(stored.last_score_timestamp),
+    ),
+    Key(
+        "expiration_timestamp",
+        lambda score, now: None if score.expires_at is None else score.expires_at.isoformat(),
+        lambda stored: _utc(stored.expiration_date),
+    ),
+    Key(
+        "threshold",
+        lambda score, now: five_places(score.threshold),
+        lambda stored: DEFAULT_THRESHOLD if stored.threshold is None else five_places(stored.threshold),
+    ),
+    Key("error", lambda score, now: None, lambda stored: stored.error),
+    Key("stamps", lambda score, now: score.stamps, lambda stored: {} if stored.stamps is None else stored.stamps),
+    Key("points_data", lambda score, now: None, lambda stored: None),
+    Key("possible_points_data", lambda score, now: None, lambda stored: None),
+)
+
+
+def fresh_answer(address: str, score: Score, now: datetime) -> dict[str, Any]:
+    """The Score body of a score just decided, points aside."""
+    return {"address": address} | {key.name: key.fresh(score, now) for key in KEYS}
+
+
+def stored_answer(address: str, stored: StoredScore) -> dict[str, Any]:
+    """The Score body of a stored score, points aside; a row without evidence shows the constants."""
+    return {"address": address} | {key.name: key.stored(stored) for key in KEYS}
+
+
+class Column(NamedTuple):
+    """A column of registry_score that scoring writes: as Django's JSON serializer has it in the event, and as JSON that
+    PostgreSQL makes of the row."""
+
+    name: str
+    event: Callable[[Score, datetime], Any]
+    row: Callable[[Score, datetime], Any]
+
+
+def _both(name: str, value: Callable[[Score], Any]) -> Column:
+    return Column(name, lambda score, now: value(score), lambda score, now: value(score))
+
+
+# db/functions/write_scoring_1.sql writes the same.
+COLUMNS = (
+    Column(
+        "score",
+        lambda score, now: "1" if score.passing else "0",
+        lambda score, now: int(score.passing),
+    ),
+    Column("last_score_timestamp", lambda score, now: milliseconds_z(now), lambda score, now: _utc(now)),
+    _both("status", lambda score: "DONE"),
+    _both("error", lambda score: None),
+    _both("evidence", lambda score: score.evidence),
+    _both("stamp_scores", lambda score: score.stamp_scores),
+    _both("stamps", lambda score: score.stamps),
+    Column(
+        "expiration_date",
+        lambda score, now: milliseconds_z(score.expires_at),
+        lambda score, now: _utc(score.expires_at),
+    ),
+)
+
+
 def event_fields(score: Score, now: datetime) -> dict[str, Any]:
     """The score row as Django's JSON serializer writes it; pk and passport are added where they are known."""
-    return {
-        "score": "1" if score.passing else "0",
-        "last_score_timestamp": milliseconds_z(now),
-        "status": "DONE",
-        "error": None,
-        "evidence": score.evidence,
-        "stamp_scores": score.stamp_scores,
-        "stamps": score.stamps,
-        "expiration_date": milliseconds_z(score.expires_at),
-    }
+    return {column.name: column.event(score, now) for column in COLUMNS}
+
+
+def row_fields(score: Score, now: datetime) -> dict[str, Any]:
+    """The score row as PostgreSQL makes JSON of it, without its ids."""
+    return {column.name: column.row(score, now) for column in COLUMNS}

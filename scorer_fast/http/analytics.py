@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,7 @@ from ..db.connection import sqlstate
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow, insert_analytics
 from ..outages import is_outage
-from ..scoring import context
-from ..scoring.verify import in_transaction
+from ..run import run_of
 from ..settings import conf
 from .problems import PROBLEMS
 
@@ -28,7 +28,7 @@ PATH_LENGTH = 1000  # characters: account_accountapikeyanalytics.path
 
 def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResponse]) -> HttpResponse:
     """``answer()``, with a row of what came of it."""
-    if not is_recorded():
+    if not is_recorded(request):
         return answer()
     try:
         response = answer()
@@ -37,7 +37,7 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
         store(request, key, status, "" if refused.problem is Problem.RATE_LIMITED else detail, None)
         raise
     except Exception as error:
-        if not context.is_called():  # else the host's view may still answer, and record, the call
+        if not run_of(request).has_host:  # else the host's view may still answer, and record, the call
             status = PROBLEMS[Problem.UNAVAILABLE][0] if is_outage(error) else 500
             store(request, key, status, type(error).__name__, None)
         raise
@@ -45,9 +45,9 @@ def recorded(request: HttpRequest, key: ApiKeyRow, answer: Callable[[], HttpResp
     return response
 
 
-def is_recorded() -> bool:
+def is_recorded(request: HttpRequest) -> bool:
     """Whether the call under way is to be stored."""
-    return conf.api_analytics and context.is_live()
+    return conf.api_analytics and run_of(request).is_live
 
 
 def store(
@@ -65,7 +65,7 @@ def store(
 
     ``headers`` and ``query`` (parameters by name) are the request's unless they are given; secret headers are masked.
     """
-    alias = conf.database
+    run = run_of(request)
     try:
         row = {
             "created_at": datetime.now(UTC),
@@ -79,11 +79,8 @@ def store(
             "status_code": status,
             "payload": None if payload is None else _json(payload),
         }  # fmt: skip
-        if in_transaction(alias):
-            with transaction.atomic(using=alias):
-                insert_analytics(alias, row)
-        else:
-            insert_analytics(alias, row)
+        with transaction.atomic(using=run.database) if run.in_transaction else nullcontext():
+            insert_analytics(run.database, row)
     except Exception as error:
         # Not its text: PostgreSQL repeats the row in it, the client's headers and query with it.
         known = {"prefix": key.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}

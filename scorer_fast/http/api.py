@@ -13,7 +13,7 @@ from ninja.parser import Parser
 from .. import __version__, deadline, overload, telemetry
 from ..errors import Problem, Refused
 from ..outages import is_outage, tell
-from ..scoring import context
+from ..run import run_of
 from . import bodies, ceramic_cache, docs, embed, internal, v2
 from .body import parse
 from .catalogue import find
@@ -58,7 +58,7 @@ def _answering(view: View) -> View:
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        found = find(request.method or "", request.path_info) if context.is_live() else None
+        found = find(request.method or "", request.path_info) if run_of(request).is_live else None
         if found is None:
             return view(request, *args, **kwargs)
         with telemetry.operation(found[0].id, request) as running:

@@ -15,6 +15,7 @@ from ..domain.addresses import is_address
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow
 from ..lookups.api_keys import authenticate
+from ..run import run_of
 from ..settings import conf
 from ..telemetry import note, step
 
@@ -25,10 +26,10 @@ class ApiKeyAuth(APIKeyHeader):
     param_name = "X-API-Key"
 
     def __call__(self, request: HttpRequest) -> ApiKeyRow:
-        return authenticate(given_api_key(request))
+        return authenticate(run_of(request), given_api_key(request))
 
     def authenticate(self, request: HttpRequest, key: str | None) -> ApiKeyRow:
-        return authenticate(key or "")
+        return authenticate(run_of(request), key or "")
 
 
 def key_of(request: HttpRequest) -> ApiKeyRow:

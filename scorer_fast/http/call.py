@@ -9,24 +9,27 @@ planned.status, planned.body, planned.rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
 from ..domain import bounds
-from ..errors import Problem
-from ..scoring import context, verifier
+from ..errors import Problem, Refused
+from ..run import Run, begin, run_of
+from ..scoring import verifier
+from ..scoring.expected import Rows, expected_rows, rows_now
+from ..scoring.service import Decided
+from ..scoring.write import require_whole
 from . import rate_limit
 from .problems import problem_response
+from .responses import Asked
 
 URLCONF = "scorer_fast.http.routes"
 FRONT = "scorer_fast_front"
-Rows = Mapping[str, list[dict[str, Any]]]
 
 
 class Front(Protocol):
@@ -87,13 +90,16 @@ def call(request: HttpRequest) -> HttpResponse:
     While it runs and after it raised, :func:`commit_attempted` tells whether a COMMIT was sent:
     then the outcome is unknown and nobody else may answer the request.
     """
-    with context.serving(request):
-        return front_of(request).answer(request)
+    run = begin(request, Run(has_host=True))
+    response = front_of(request).answer(request)
+    if response.status_code < 400:
+        require_whole(run.database)  # what a caller's transaction will roll back is not acknowledged
+    return response
 
 
 def commit_attempted(request: HttpRequest) -> bool:
     """Whether serving ``request`` got as far as sending a COMMIT (or an autocommitted write)."""
-    return context.commit_attempted(request)
+    return run_of(request).is_committing
 
 
 def hand_over(request: HttpRequest) -> None:
@@ -120,22 +126,48 @@ class Planned:
     read_rows: Callable[[], Rows]
 
 
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A request whose reads are taken and whose decision is still open."""
+    """A request whose reads are taken and whose decision is still open; or one that was ``refused`` already."""
 
-    def __init__(self, request: HttpRequest, reads: context.Rehearsing) -> None:
-        self._request = request
-        self._reads = reads
+    run: Run
+    front: Front
+    started: datetime
+    refused: HttpResponse | None = None
+    asked: Asked | None = None
+    found: Any = None
 
     def decide(self, now: datetime) -> Planned:
         """Decide on the rows read earlier, as at ``now``; touches no row, counts nothing, stores nothing."""
-        with context.deciding(self._request, self._reads, now) as deciding:
-            response = front_of(self._request).answer(self._request)
-        return Planned(response.status_code, response.content, deciding.rows(), deciding.read_rows)
+        if self.asked is None:
+            assert self.refused is not None
+            return Planned(self.refused.status_code, self.refused.content, {}, dict)
+        run = self.run.decided_at(now)
+        try:
+            outcome = self.asked.service.decide(run, self.asked.question, self.found)
+            response = self.asked.respond(outcome)
+        except Refused as refused:
+            response = self.front.refuse(refused.problem)
+            return Planned(response.status_code, response.content, {}, dict)
+        if not isinstance(outcome, Decided):
+            return Planned(response.status_code, response.content, {}, dict)
+        return Planned(
+            response.status_code,
+            response.content,
+            expected_rows(outcome.plan),
+            lambda: rows_now(run.database, outcome.plan, self.started),
+        )
 
 
 def rehearse(request: HttpRequest) -> Rehearsal:
     """Take the reads that deciding needs; rate limits, analytics and key migration are left alone."""
-    with context.reading(request) as reads, suppress(context.ReadTaken):
-        front_of(request).answer(request)
-    return Rehearsal(request, reads)
+    started = datetime.now(UTC)
+    run, front = begin(request, Run(is_live=False, has_host=True)), front_of(request)
+    response = front.answer(request)
+    asked: Asked | None = run.held
+    if asked is None:
+        return Rehearsal(run, front, started, refused=response)
+    try:
+        return Rehearsal(run, front, started, asked=asked, found=asked.service.read(run, asked.question))
+    except Refused as refused:
+        return Rehearsal(run, front, started, refused=front.refuse(refused.problem))

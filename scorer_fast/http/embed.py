@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from ..lookups import weights
-from ..scoring import embed
+from ..scoring import operations
 from . import schemas
 from .auth import api_key_auth, internal_auth, key_of
-from .responses import json_response, stamps_and_score_body
+from .responses import answered, json_response, stamps_and_score_body, weights_body
 from .routing import endpoint
 
 router = Router()
@@ -18,14 +18,14 @@ router = Router()
 @endpoint(router, answers=schemas.StampsAndScore)
 def embed_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse:
     """The stamps of an address and its score, decided anew."""
-    return json_response(stamps_and_score_body(embed.embed_score(scorer_id, address)))
+    return answered(request, operations.embed_score(scorer_id, address), stamps_and_score_body)
 
 
 @endpoint(router, answers=schemas.StampsAndScore, auth=internal_auth)
 def embed_add_stamps(request: HttpRequest, address: str, payload: schemas.EmbedStamps) -> HttpResponse:
     """Store stamps under the providers their subjects name, in place of older ones, and score."""
-    scored = embed.embed_add_stamps(address, payload.scorer_id, payload.stamps)
-    return json_response(stamps_and_score_body(scored))
+    question = operations.embed_add_stamps(address, payload.scorer_id, payload.stamps)
+    return answered(request, question, stamps_and_score_body)
 
 
 @endpoint(router, answers=schemas.EmbedRateLimit, refuses=(429,), auth=api_key_auth)
@@ -37,4 +37,4 @@ def embed_validate_api_key(request: HttpRequest) -> HttpResponse:
 @endpoint(router, answers=dict[str, float], refuses=(404,))
 def embed_weights(request: HttpRequest, community_id: str | None = None) -> HttpResponse:
     """The weights of a community, customization left out; of the configured one where none is named."""
-    return json_response(weights.embed_weights(community_id))
+    return answered(request, weights.embed_weights(community_id), weights_body)

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow
 from ..outages import due
-from ..scoring import context
+from ..run import run_of
 
 logger = logging.getLogger("scorer_fast")
 
@@ -41,7 +41,7 @@ def check_rate_limit(request: HttpRequest, key: ApiKeyRow) -> None:
 
     A rehearsal only looks whether this request would be over: it is the host's to count.
     """
-    if key.rate_limit and context.read(lambda: _is_over(request, key)):
+    if key.rate_limit and _is_over(request, key):
         raise Refused(Problem.RATE_LIMITED)
 
 
@@ -70,9 +70,10 @@ def _is_over(request: HttpRequest, key: ApiKeyRow) -> bool:
     if not is_readable(rate):
         _tell_unreadable(key.prefix, rate)
         return False
-    live = context.is_live()
+    run = run_of(request)
+    live = run.is_live
     try:
-        counted = _where_counted(key) if live and context.is_called() else None
+        counted = _where_counted(key) if live and run.has_host else None
         usage = _bounded(
             lambda: get_usage(
                 request,

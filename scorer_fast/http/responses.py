@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from ..domain.bans import Ban
 from ..domain.score import milliseconds_z
+from ..lookups import service as lookups
 from ..lookups.queries import StakeEventRow, StakeRow
-from ..scoring.service import Scored
+from ..lookups.service import LookUp
+from ..lookups.weights import Known
+from ..run import run_of
+from ..scoring import service as scoring
 
 
 def json_response(body: Any, status: int = 200) -> HttpResponse:
@@ -19,14 +24,74 @@ def json_response(body: Any, status: int = 200) -> HttpResponse:
     return HttpResponse(orjson.dumps(body), status=status, content_type="application/json; charset=utf-8")
 
 
-def stamps_body(stamps: str) -> dict[str, Any]:
-    """The Stamps shape; ``stamps`` is JSON as PostgreSQL wrote it."""
-    return {"success": True, "stamps": orjson.Fragment(stamps)}
+Question = LookUp | scoring.Question
 
 
-def stamps_and_score_body(scored: Scored) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and the response to what it comes to."""
+
+    question: Question
+    respond: Callable[[Any], HttpResponse]
+
+    @property
+    def service(self) -> Any:
+        """The module that reads and decides such questions."""
+        return lookups if isinstance(self.question, LookUp) else scoring
+
+
+def ask(request: HttpRequest, question: Question, respond: Callable[[Any], HttpResponse]) -> HttpResponse:
+    """The response to what ``question`` comes to. Shadow's question is held, not answered."""
+    asked, run = Asked(question, respond), run_of(request)
+    if not run.is_live:
+        run.held = asked
+        return HttpResponse()
+    return respond(asked.service.answer(run, question))
+
+
+def answered(request: HttpRequest, question: Question, body: Callable[[Any], Any], status: int = 200) -> HttpResponse:
+    """The answer to ``question``; ``body`` makes JSON of what it comes to."""
+    return ask(request, question, lambda outcome: json_response(body(outcome), status))
+
+
+def weights_body(weights: Known) -> dict[str, float]:
+    """Weight by provider, as numbers."""
+    return weights.floats
+
+
+def score_body(outcome: scoring.Found | scoring.Decided) -> Any:
+    """The Score shape."""
+    return outcome.answer()
+
+
+def stamps_body(outcome: scoring.Found | scoring.Decided) -> dict[str, Any]:
+    """The Stamps shape."""
+    return {"success": True, "stamps": orjson.Fragment(outcome.stamps())}
+
+
+def stamps_and_score_body(outcome: scoring.Decided) -> dict[str, Any]:
     """The Stamps shape with the score beside it."""
-    return stamps_body(scored.stamps()) | {"score": scored.answer()}
+    return stamps_body(outcome) | {"score": outcome.answer()}
+
+
+def bans_body(found: Iterable[tuple[str | None, Ban | None]]) -> list[dict[str, Any]]:
+    """Per credential whether it is banned."""
+    return [ban_body(hash_, ban) for hash_, ban in found]
+
+
+def revocations_body(found: Iterable[tuple[str, bool]]) -> list[dict[str, Any]]:
+    """Per proof value whether it is revoked."""
+    return [{"proof_value": value, "is_revoked": revoked} for value, revoked in found]
+
+
+def membership_body(is_member: bool) -> dict[str, Any]:
+    """Whether an address is on a list."""
+    return {"is_member": is_member}
+
+
+def contributions_body(given: tuple[float, float]) -> dict[str, Any]:
+    """How many, and how much."""
+    return {"num_grants_contribute_to": given[0], "total_contribution_amount": given[1]}
 
 
 def ban_body(hash_: str | None, ban: Ban | None) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from ..lookups import api_keys
-from ..scoring import score
+from ..scoring import operations
 from . import schemas
 from .analytics import recorded
 from .auth import api_key_auth, key_of
 from .rate_limit import check_rate_limit
-from .responses import json_response
+from .responses import answered, score_body
 from .routing import endpoint
 
 router = Router()
@@ -25,6 +25,6 @@ def v2_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse
     def answer() -> HttpResponse:
         check_rate_limit(request, key)
         api_keys.require_read_scores(key)
-        return json_response(score.v2_score(key.account_id, scorer_id, address))
+        return answered(request, operations.v2_score(key.account_id, scorer_id, address), score_body)
 
     return recorded(request, key, answer)

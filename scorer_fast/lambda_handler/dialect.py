@@ -19,13 +19,14 @@ from .. import telemetry
 from ..errors import Problem, Refused
 from ..http import analytics
 from ..http.body import parse
-from ..http.catalogue import Operation
+from ..http.catalogue import BY_ID, Operation
 from ..http.problems import PROBLEMS, say_when_to_come_again
 from ..http.rate_limit import check_rate_limit
-from ..http.responses import stamps_and_score_body, stamps_body
+from ..http.responses import Question, ask, score_body, stamps_and_score_body, stamps_body
 from ..lookups import api_keys, weights
 from ..lookups.api_key_queries import ApiKeyRow
-from ..scoring import cache, context, embed, score
+from ..run import run_of
+from ..scoring import operations
 from ..scoring.payloads import Entry
 from ..settings import conf
 from .events import EventRequest
@@ -52,7 +53,7 @@ class Malformed(Exception):
 
 def answer(operation: Operation, request: EventRequest) -> HttpResponse:
     """The answer of ``operation``, errors included; raises what it did not expect."""
-    if not context.is_live():
+    if not run_of(request).is_live:
         return _answered(operation, request)
     with telemetry.operation(operation.id, request) as running:
         response = _answered(operation, request)
@@ -85,14 +86,22 @@ def _answered(operation: Operation, request: EventRequest) -> HttpResponse:
     function = FUNCTIONS[operation.id]
     found = operation.pattern.match(request.path_info)
     try:
-        body = function.serve(request, **(found.groupdict() if found else {}))
+        served = function.serve(request, **(found.groupdict() if found else {}))
+        return served if isinstance(served, HttpResponse) else _asked(operation, request, *served)
     except Refused as refused:
         return refuse(operation, refused.problem, refused.retry_after)
     except Malformed as malformed:
         return error_response(400, str(malformed), function.error_key)
-    if isinstance(body, HttpResponse):
-        return body
-    return json_response(body, function.status, is_open=function.is_open)
+
+
+def _asked(operation: Operation, request: EventRequest, question: Question, body: Callable[[Any], Any]) -> HttpResponse:
+    """The answer to ``question``; ``body`` makes JSON of what it comes to."""
+    function = FUNCTIONS[operation.id]
+    return ask(
+        request,
+        question,
+        lambda outcome: json_response(body(outcome), function.status, is_open=function.is_open),
+    )
 
 
 # ---- what a request brings
@@ -151,100 +160,103 @@ def _integer(value: Any) -> int | None:
         return None
 
 
-# ---- the functions, each by its operation's name
+# ---- the functions, each by its operation's name: a question and how its outcome is worded, or the response
+
+Asking = tuple[Question, Callable[[Any], Any]]
 
 
 def v2_score(request: EventRequest, scorer_id: str, address: str) -> HttpResponse:
-    key = api_keys.authenticate(_api_key(request))
+    key = api_keys.authenticate(run_of(request), _api_key(request))
     error: str | None = None
     try:
-        response = json_response(_v2_score(request, key, scorer_id, address))
+        response = _asked(BY_ID["v2_score"], request, *_v2_score(request, key, scorer_id, address))
     except Refused as refused:
         response, error = error_response(*PROBLEMS[refused.problem]), PROBLEMS[refused.problem][1]
-    if analytics.is_recorded():
+    if analytics.is_recorded(request):
         text = response.content.decode()
         sent = {"headers": request.received, "query": request.parameters, "payload": {}}
         analytics.store(request, key, response.status_code, error, text, **sent)
     return response
 
 
-def _v2_score(request: EventRequest, key: ApiKeyRow, scorer_id: str, address: str) -> Any:
+def _v2_score(request: EventRequest, key: ApiKeyRow, scorer_id: str, address: str) -> Asking:
     check_rate_limit(request, key)
     api_keys.require_read_scores(key)
     number = _integer(scorer_id)
     if number is None:
         raise Refused(Problem.NO_SCORER)
-    return score.v2_score(key.account_id, number, address)
+    return operations.v2_score(key.account_id, number, address), score_body
 
 
-def embed_score(request: EventRequest, scorer_id: str, address: str) -> Any:
+def embed_score(request: EventRequest, scorer_id: str, address: str) -> Asking:
     number = _integer(scorer_id)
     if number is None:
         raise Refused(Problem.INVALID_SCORER_ID)
-    return stamps_and_score_body(embed.embed_score(number, address))
+    return operations.embed_score(number, address), stamps_and_score_body
 
 
-def embed_add_stamps(request: EventRequest, address: str) -> Any:
+def embed_add_stamps(request: EventRequest, address: str) -> Asking:
     body = _object(request)
     number, stamps = _integer(body.get("scorer_id")), body.get("stamps")
     if number is None or not isinstance(stamps, list):
         raise Malformed(BAD_REQUEST)
-    return stamps_and_score_body(embed.embed_add_stamps(address, number, stamps))
+    return operations.embed_add_stamps(address, number, stamps), stamps_and_score_body
 
 
-def embed_validate_api_key(request: EventRequest) -> Any:
+def embed_validate_api_key(request: EventRequest) -> HttpResponse:
     given = _api_key(request)
     if not given:
         raise Malformed(BAD_REQUEST)
-    return {"embed_rate_limit": api_keys.authenticate(given).embed_rate_limit}
+    key = api_keys.authenticate(run_of(request), given)
+    return json_response({"embed_rate_limit": key.embed_rate_limit}, is_open=False)
 
 
-def cache_add_stamps(request: EventRequest) -> Any:
+def cache_add_stamps(request: EventRequest) -> Asking:
     address = _address(request)
-    entries = _entries(request, with_stamp=True)
-    return stamps_and_score_body(cache.cache_add_stamps(address, entries, names_scorer=False))
+    question = operations.cache_add_stamps(address, _entries(request, with_stamp=True), names_scorer=False)
+    return question, stamps_and_score_body
 
 
-def cache_patch_stamps(request: EventRequest) -> Any:
+def cache_patch_stamps(request: EventRequest) -> Asking:
     address = _address(request)
-    return stamps_and_score_body(cache.cache_patch_stamps(address, _entries(request)))
+    return operations.cache_patch_stamps(address, _entries(request)), stamps_and_score_body
 
 
-def cache_delete_stamps(request: EventRequest) -> Any:
+def cache_delete_stamps(request: EventRequest) -> Asking:
     address = _address(request)
     providers = [entry.provider for entry in _entries(request)]
-    return stamps_and_score_body(cache.cache_delete_stamps(address, providers))
+    return operations.cache_delete_stamps(address, providers), stamps_and_score_body
 
 
-def cache_get_score(request: EventRequest, address: str) -> Any:
+def cache_get_score(request: EventRequest, address: str) -> Asking:
     own = _address(request)
     given = request.GET.get("alternate_scorer_id")
     if not given:
-        return cache.cache_get_score(own, own, None)
+        return operations.cache_get_score(own, own, None), score_body
     number = _integer(given)
     if number is None:
         raise Malformed("Unable to get score for provided scorer.")
-    return cache.cache_get_score(own, own, number)
+    return operations.cache_get_score(own, own, number), score_body
 
 
-def cache_calc_score(request: EventRequest, address: str) -> Any:
+def cache_calc_score(request: EventRequest, address: str) -> Asking:
     own = _address(request)
     given = _object(request).get("alternate_scorer_id")
     number = conf.cache_scorer_id if given is None else _integer(given)
     if number is None:
         raise Malformed(BAD_REQUEST)
-    return cache.cache_calc_score(own, address, number)
+    return operations.cache_calc_score(own, address, number), score_body
 
 
-def cache_get_stamps(request: EventRequest) -> Any:
+def cache_get_stamps(request: EventRequest) -> Asking:
     address = request.GET.get("address")
     if not address:
         raise Malformed(BAD_REQUEST)
-    return stamps_body(cache.cache_get_stamps(address))
+    return operations.cache_get_stamps(address), stamps_body
 
 
-def cache_weights(request: EventRequest) -> Any:
-    return orjson.Fragment(weights.cache_weights_as_written())
+def cache_weights(request: EventRequest) -> Asking:
+    return weights.cache_weights(), lambda known: orjson.Fragment(known.written)
 
 
 class Function(NamedTuple):

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import CancelledError, Future
+from contextlib import nullcontext
 from typing import Any
 
 from django.contrib.auth.hashers import check_password
@@ -24,8 +25,7 @@ from django.utils.crypto import constant_time_compare
 
 from ..db.connection import sqlstate
 from ..errors import Problem, Refused
-from ..scoring import context
-from ..scoring.verify import in_transaction
+from ..run import Run
 from ..settings import conf
 from ..telemetry import step
 from .api_key_queries import ApiKeyRow, get_api_key, update_key_hash
@@ -39,7 +39,7 @@ _AT_ONCE = 4  # hashes while nobody was wrong this minute: keys that are used fo
 _SAME_SECONDS = 2.0  # that a request waits for what another finds out about its very key
 
 
-def authenticate(api_key: str) -> ApiKeyRow:
+def authenticate(run: Run, api_key: str) -> ApiKeyRow:
     """The row of a good key (or of the demo key, for its aliases); Refused for any other."""
     if api_key and api_key in conf.demo_api_key_aliases:
         api_key = conf.demo_api_key
@@ -47,17 +47,17 @@ def authenticate(api_key: str) -> ApiKeyRow:
     if not dot or not 0 < len(prefix) <= PREFIX_LENGTH or "\x00" in prefix:
         raise Refused(Problem.INVALID_API_KEY)
     with step("auth"):
-        row = context.read(lambda: _good_row(api_key, prefix))
+        row = _good_row(run, api_key, prefix)
     if row is None:
         raise Refused(Problem.INVALID_API_KEY)
     return row
 
 
-def _good_row(api_key: str, prefix: str) -> ApiKeyRow | None:
-    row = get_api_key(conf.database, prefix)
-    if row is None or row.revoked or (row.expiry_date is not None and row.expiry_date < context.now()):
+def _good_row(run: Run, api_key: str, prefix: str) -> ApiKeyRow | None:
+    row = get_api_key(run.database, prefix)
+    if row is None or row.revoked or (row.expiry_date is not None and row.expiry_date < run.now()):
         return None
-    return row if _is_good(api_key, row) else None
+    return row if _is_good(run, api_key, row) else None
 
 
 def require_read_scores(key: ApiKeyRow) -> None:
@@ -71,7 +71,7 @@ def sha256_hash(api_key: str) -> str:
     return "sha256$" + hashlib.sha256(api_key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _is_good(api_key: str, row: ApiKeyRow) -> bool:
+def _is_good(run: Run, api_key: str, row: ApiKeyRow) -> bool:
     digest = sha256_hash(api_key)
     if row.hashed_key_sha256:
         return constant_time_compare(row.hashed_key_sha256, digest)  # good or not: no falling back
@@ -85,21 +85,17 @@ def _is_good(api_key: str, row: ApiKeyRow) -> bool:
     else:
         good = False
     if good:
-        _migrate(row, digest)
+        _migrate(run, row, digest)
     return good
 
 
-def _migrate(row: ApiKeyRow, digest: str) -> None:
+def _migrate(run: Run, row: ApiKeyRow, digest: str) -> None:
     """Fill in the SHA-256; that it fails costs a slow check next time, not the request."""
-    if not context.is_live():
+    if not run.is_live:
         return
-    alias = conf.database
     try:
-        if in_transaction(alias):
-            with transaction.atomic(using=alias):
-                update_key_hash(alias, row.id, digest)
-        else:
-            update_key_hash(alias, row.id, digest)
+        with transaction.atomic(using=run.database) if run.in_transaction else nullcontext():
+            update_key_hash(run.database, row.id, digest)
     except DatabaseError as error:
         # Not its text: PostgreSQL repeats the row in it, its hashes with it.
         known = {"prefix": row.prefix, "error": type(error).__name__, "sqlstate": sqlstate(error)}

@@ -82,12 +82,11 @@ def get_ruleset(alias: str, provider_id: str) -> str | None:
 
 
 GET_WEIGHTS = """
--- the weights of a community's scorer, customization left out; account_community pkey
-SELECT COALESCE(w.weights, b.weights)::text
+-- the weights of a community's scorer, customization left out;
+-- account_community pkey, db/functions/weights_1.sql
+SELECT w.weights AS weights
 FROM account_community AS c
-LEFT JOIN scorer_weighted_scorer AS s ON s.id = c.scorer_id
-LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = s.id AND s.type = 'WEIGHTED'
-LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = s.id AND s.type = 'WEIGHTED_BINARY'
+CROSS JOIN scorer_fast_weights_1(c.scorer_id) AS w
 WHERE c.id = %(community_id)s
 """
 
@@ -173,7 +172,7 @@ class ContributionsRow(NamedTuple):
 GET_CONTRIBUTIONS = """
 -- what an address gave, squelched rounds of the protocol left out; see db/functions.py
 SELECT f.grants, f.amount, f.projects, f.contributed
-FROM scorer_fast_read_contributions_1(%(address)s::text) AS f
+FROM scorer_fast_contributions_1(%(address)s::text) AS f
 """
 
 

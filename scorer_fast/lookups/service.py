@@ -1,33 +1,54 @@
-"""The internal look-ups of one statement each."""
+"""The operations that only read, one statement each: what is asked, as a question that shadow can put in two halves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from .. import addresses
+from .. import inputs
 from ..domain.addresses import checksummed, is_address
 from ..domain.bans import Ban, first_ban
 from ..errors import Problem, Refused
-from ..scoring import context, payloads
+from ..run import Run
 from ..settings import conf
 from ..telemetry import step
-from . import queries as sql
+from . import queries
 
-T = TypeVar("T")
 THREE_PLACES, TWO_PLACES = Decimal("0.001"), Decimal("0.01")
 
 
-def _read(function: Callable[[str], T]) -> T:
+class LookUp(NamedTuple):
+    """What a look-up asks: one round trip, and what is made of its rows; that reads nothing and may refuse."""
+
+    find: Callable[[Run], Any]
+    tell: Callable[[Any], Any]
+
+
+def answer(run: Run, question: LookUp) -> Any:
+    """What the rows come to."""
+    return decide(run, question, read(run, question))
+
+
+def read(run: Run, question: LookUp) -> Any:
+    """The rows."""
     with step("read"):
-        return context.read(lambda: function(conf.read_database))
+        return question.find(run)
+
+
+def decide(run: Run, question: LookUp, found: Any) -> Any:
+    """What they come to; Refused where that is nothing."""
+    return question.tell(found)
 
 
 def _storable(*texts: str) -> None:
     """Refused for text that PostgreSQL cannot compare with anything."""
     if any("\x00" in text for text in texts):
         raise Refused(Problem.NOT_STORABLE)
+
+
+def _as_found(found: Any) -> Any:
+    return found
 
 
 class Subject(NamedTuple):
@@ -38,7 +59,7 @@ class Subject(NamedTuple):
     id: str | None
 
 
-def check_bans(subjects: Sequence[Subject]) -> list[tuple[str | None, Ban | None]]:
+def check_bans(subjects: Sequence[Subject]) -> LookUp:
     """Per credential its hash and the first ban that holds, in the order of the request."""
     ids = {subject.id for subject in subjects}
     if len(ids) > 1:
@@ -47,14 +68,19 @@ def check_bans(subjects: Sequence[Subject]) -> list[tuple[str | None, Ban | None
     if did is None:
         raise Refused(Problem.NO_CREDENTIALS)
     written = did.rpartition(":")[2]
-    address = addresses.as_given(written)
+    address = inputs.as_given(written)
     hashes = sorted({subject.hash for subject in subjects if subject.hash})
-    now = context.now()
-    bans = _read(lambda alias: sql.list_bans(alias, _spellings(written), hashes, now))
-    return [
-        (subject.hash, first_ban(bans, address=address, hash=subject.hash, provider=subject.provider))
-        for subject in subjects
-    ]
+
+    def tell(bans: Sequence[Ban]) -> list[tuple[str | None, Ban | None]]:
+        return [
+            (subject.hash, first_ban(bans, address=address, hash=subject.hash, provider=subject.provider))
+            for subject in subjects
+        ]
+
+    return LookUp(
+        lambda run: queries.list_bans(conf.read_database, _spellings(written), hashes, run.now()),
+        tell,
+    )
 
 
 def _spellings(address: str) -> list[str]:
@@ -67,46 +93,55 @@ def _spellings(address: str) -> list[str]:
     return sorted(spellings)
 
 
-def check_revocations(proof_values: Sequence[str]) -> list[tuple[str, bool]]:
+def check_revocations(proof_values: Sequence[str]) -> LookUp:
     """Per proof value whether it is revoked, in the order of the request."""
-    payloads.check_size(proof_values)
-    revoked = _read(lambda alias: sql.list_revoked(alias, sorted(set(proof_values)))) if proof_values else set()
-    return [(proof_value, proof_value in revoked) for proof_value in proof_values]
+    inputs.check_size(proof_values)
+    named = sorted(set(proof_values))
+    return LookUp(
+        lambda run: queries.list_revoked(conf.read_database, named) if named else set(),
+        lambda revoked: [(proof_value, proof_value in revoked) for proof_value in proof_values],
+    )
 
 
-def allow_list(name: str, address: str) -> bool:
+def allow_list(name: str, address: str) -> LookUp:
     """Whether the address, lower-cased and otherwise as it is, is on the list of that name."""
     _storable(name, address)
-    lowered = addresses.as_given(address)
-    return _read(lambda alias: sql.is_listed(alias, name, lowered))
+    lowered = inputs.as_given(address)
+    return LookUp(lambda run: queries.is_listed(conf.read_database, name, lowered), _as_found)
 
 
-def credential_definition(provider_id: str) -> str:
+def credential_definition(provider_id: str) -> LookUp:
     """The ruleset's definition as JSON text; ``%23`` in the id means ``#``."""
     _storable(provider_id)
-    ruleset = _read(lambda alias: sql.get_ruleset(alias, provider_id.replace("%23", "#")))
-    if ruleset is None:
-        raise Refused(Problem.NOT_FOUND)
-    return ruleset
+
+    def tell(ruleset: str | None) -> str:
+        if ruleset is None:
+            raise Refused(Problem.NOT_FOUND)
+        return ruleset
+
+    return LookUp(lambda run: queries.get_ruleset(conf.read_database, provider_id.replace("%23", "#")), tell)
 
 
-def gtc_stake(address: str) -> list[sql.StakeRow]:
+def gtc_stake(address: str) -> LookUp:
     """Stakes in which the address is staker or stakee, by id."""
-    lowered = addresses.lowered_as_written(address)
-    return _read(lambda alias: sql.list_stakes(alias, lowered))
+    lowered = inputs.lowered_as_written(address)
+    return LookUp(lambda run: queries.list_stakes(conf.read_database, lowered), _as_found)
 
 
-def legacy_gtc_stake(address: str, round_id: int) -> list[sql.StakeEventRow]:
+def legacy_gtc_stake(address: str, round_id: int) -> LookUp:
     """Legacy stake events of a round by or on the address, by id."""
-    lowered = addresses.lowered(address)
+    lowered = inputs.lowered(address)
     if abs(round_id) >= 2**31:
-        return []
-    return _read(lambda alias: sql.list_stake_events(alias, lowered, round_id))
+        return LookUp(lambda run: [], _as_found)
+    return LookUp(lambda run: queries.list_stake_events(conf.read_database, lowered, round_id), _as_found)
 
 
-def contributor_statistics(address: str) -> tuple[float, float]:
+def contributor_statistics(address: str) -> LookUp:
     """How many grants and projects the address gave to, and how much in all; every rounding half-even."""
-    lowered = addresses.lowered_as_written(address)
-    given = _read(lambda alias: sql.get_contributions(alias, lowered))
-    total = given.grants_amount + given.projects_amount.quantize(THREE_PLACES, ROUND_HALF_EVEN)
-    return float(given.grants + given.projects), float(total.quantize(TWO_PLACES, ROUND_HALF_EVEN))
+    lowered = inputs.lowered_as_written(address)
+
+    def tell(given: queries.ContributionsRow) -> tuple[float, float]:
+        total = given.grants_amount + given.projects_amount.quantize(THREE_PLACES, ROUND_HALF_EVEN)
+        return float(given.grants + given.projects), float(total.quantize(TWO_PLACES, ROUND_HALF_EVEN))
+
+    return LookUp(lambda run: queries.get_contributions(conf.read_database, lowered), tell)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from django.core.signals import setting_changed
 
+from ..db.communities import BIGINT
 from ..domain.weights import Weights
 from ..errors import Problem, Refused
-from ..scoring import context
-from ..scoring.communities import BIGINT
-from ..scoring.verify import in_transaction
+from ..run import in_transaction
 from ..settings import conf
-from ..telemetry import note, step
+from ..telemetry import note
 from .queries import get_weights
+from .service import LookUp
 
 _ENTRIES = 1000  # communities a process remembers
 
@@ -31,37 +31,31 @@ _lock = threading.Lock()
 _remembered: dict[tuple[str, int], tuple[float, Known]] = {}
 
 
-def embed_weights(community_id: str | None) -> dict[str, float]:
+def embed_weights(community_id: str | None) -> LookUp:
     """The weights of the community of that number, else of the configured one; Refused where there is none."""
     if not community_id:
         return cache_weights()
     try:
-        return _weights(int(community_id)).floats
+        return _weights(int(community_id))
     except ValueError:
         raise Refused(Problem.NO_COMMUNITY) from None
 
 
-def cache_weights() -> dict[str, float]:
+def cache_weights() -> LookUp:
     """The weights of the community ``CERAMIC_CACHE_SCORER_ID``."""
-    return _configured().floats
-
-
-def cache_weights_as_written() -> str:
-    """The same as the scorer's JSON text: a weight that is text there stays text."""
-    return _configured().written
-
-
-def _configured() -> Known:
     if conf.cache_scorer_id is None:
         raise Refused(Problem.NO_COMMUNITY)
     return _weights(conf.cache_scorer_id)
 
 
-def _weights(community_id: int) -> Known:
+def _weights(community_id: int) -> LookUp:
     if abs(community_id) > BIGINT:
         raise Refused(Problem.NO_COMMUNITY)
     note(scorer_id=community_id)
-    weights = context.read(lambda: _known_or_read((conf.read_database, community_id)))
+    return LookUp(lambda run: _known_or_read((conf.read_database, community_id)), _or_no_community)
+
+
+def _or_no_community(weights: Known | None) -> Known:
     if weights is None:
         raise Refused(Problem.NO_COMMUNITY)
     return weights
@@ -73,8 +67,7 @@ def _known_or_read(key: tuple[str, int]) -> Known | None:
     known = _remembered.get(key) if is_own else None
     if known is not None and known[0] > time.monotonic():
         return known[1]
-    with step("read"):
-        row = get_weights(*key)
+    row = get_weights(*key)
     if row is None:
         return None  # and not remembered: a community that is created answers at once
     weights = Known(row[0] or "{}", Weights(row[0]).as_floats())

@@ -3,7 +3,7 @@
 from .console import Console
 from .experiment import GuardEvidence, GuardVerdict, HistogramBucket, Mismatch, MismatchSample, ShadowCount
 from .flags import FlagLog, KillSwitch, Latch, OperationFlag
-from .kept import Generation, KeptReading, SettledReading
+from .kept import KeptReading
 from .rescore import RescoreBatch, RescoreFailure, RescoreRun
 from .rollout import Rollout
 from .verified import VerifiedCredential
@@ -11,7 +11,6 @@ from .verified import VerifiedCredential
 __all__ = [
     "Console",
     "FlagLog",
-    "Generation",
     "GuardEvidence",
     "GuardVerdict",
     "HistogramBucket",
@@ -25,7 +24,6 @@ __all__ = [
     "RescoreFailure",
     "RescoreRun",
     "Rollout",
-    "SettledReading",
     "ShadowCount",
     "VerifiedCredential",
 ]

@@ -37,14 +37,14 @@ class RescoreRun(models.Model):
 class RescoreBatch(models.Model):
     """Passports of a run that are scored together; removed when the run ends.
 
-    ``passport_ids`` is a JSON array of those still to be scored: all of them at first, those that must be
-    scored one by one once ``together`` is false. Whoever works on a batch holds its row's lock.
+    ``passport_ids`` is a JSON array of those still to be scored: all of them at first, then those that somebody else
+    held or changed, after so many ``tries``. Whoever works on a batch holds its row's lock.
     """
 
     run = models.ForeignKey(RescoreRun, on_delete=models.CASCADE, related_name="batches")
     number = models.BigIntegerField()
     passport_ids = models.JSONField()
-    together = models.BooleanField(default=True)
+    tries = models.IntegerField(default=0)
     done = models.BooleanField(default=False)
     scored = models.IntegerField(default=0)
     unchanged = models.IntegerField(default=0)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple
 
-import orjson
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from ..db.json import jsonb_text
+from ..domain.credentials import posted_stamp
 from ..errors import Problem, Refused
-from ..settings import conf
-from .read import Posted
-from .stamps import NewStamp
+from .plan import PostedStamp
+from .verifier import VERIFIER
 
 VARCHAR = 256  # characters: provider and proof_value of the cache
 
@@ -23,12 +23,6 @@ class Entry(NamedTuple):
 
     provider: Any
     stamp: Any = None
-
-
-def check_size(entries: Sequence[Any]) -> None:
-    """Refused where a payload has more entries than ``MAX_BULK_CACHE_SIZE``."""
-    if len(entries) > conf.max_bulk_cache_size:
-        raise Refused(Problem.TOO_MANY_STAMPS)
 
 
 def subject_entry(stamp: Any) -> Entry:
@@ -42,51 +36,39 @@ def subject_entry(stamp: Any) -> Entry:
     return Entry(provider, stamp)
 
 
-def new_stamps(entries: Iterable[Entry]) -> list[NewStamp]:
-    """The rows that the entries' stamps become; Refused for what the tables cannot hold."""
-    stamps: list[NewStamp] = []
+def posted_stamps(entries: Iterable[Entry]) -> list[PostedStamp]:
+    """The stamps that the entries bring, in their order; Refused for what the tables cannot hold."""
+    stamps: list[PostedStamp] = []
     providers: set[str] = set()
-    for entry in entries:
-        stamp = _new_stamp(entry)
-        if stamp.provider in providers:
+    for place, entry in enumerate(entries, start=1):
+        posted = _posted_stamp(-place, entry)
+        if posted.stamp.provider in providers:
             raise Refused(Problem.PROVIDER_TWICE)
-        providers.add(stamp.provider)
-        stamps.append(stamp)
+        providers.add(posted.stamp.provider)
+        stamps.append(posted)
     return stamps
 
 
-def _new_stamp(entry: Entry) -> NewStamp:
-    provider, stamp = entry
-    if not isinstance(stamp, dict):
+def _posted_stamp(key: int, entry: Entry) -> PostedStamp:
+    provider, credential = entry
+    if not isinstance(credential, dict):
         raise Refused(Problem.STAMP_NOT_AN_OBJECT)
     if len(provider) > VARCHAR:
         raise Refused(Problem.PROVIDER_TOO_LONG)
-    proof = stamp.get("proof")
+    proof = credential.get("proof")
     proof_value = proof.get("proofValue") if isinstance(proof, dict) else None
     if not isinstance(proof_value, str) or len(proof_value) > VARCHAR:
         raise Refused(Problem.STAMP_WITHOUT_PROOF_VALUE)
-    return NewStamp(
-        provider,
-        _json(stamp),
-        proof_value,
-        _instant(stamp.get("issuanceDate")),
-        _instant(stamp.get("expirationDate")),
-    )
-
-
-def posted(stamps: Sequence[NewStamp], replaced: Sequence[str]) -> Posted:
-    """The stamps as the scoring read takes them in."""
-    entries = ",".join(f'{{"provider":{_json(stamp.provider)},"stamp":{stamp.stamp}}}' for stamp in stamps)
-    return Posted(f"[{entries}]", replaced)
-
-
-def _json(value: Any) -> str:
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # an integer beyond 64 bits
-        import json
-
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = jsonb_text(credential)
+    except ValueError:
+        raise Refused(Problem.NOT_STORABLE) from None
+    return PostedStamp(
+        proof_value,
+        _instant(credential.get("issuanceDate")),
+        _instant(credential.get("expirationDate")),
+        posted_stamp(key, provider, credential, text, VERIFIER),
+    )
 
 
 def _instant(written: Any) -> datetime | None:

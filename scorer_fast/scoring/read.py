@@ -1,58 +1,52 @@
-"""The one read that scoring needs, and the digest of what didkit is given: computed here and nowhere else."""
+"""What scoring reads of the database: one statement, and the few that other answers of the same operations need."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-import orjson
-
-from ..db.connection import Meanwhile, bigint_array, fetch_one, fetch_value, text_array
+from ..db.communities import BIGINT, CommunityKey
+from ..db.connection import fetch_all, fetch_one, fetch_value, text_array
+from ..db.json import loads
 from ..domain.credentials import Stamp
 from ..domain.dedup import Link
-from ..domain.points import PointsRead
-from ..domain.settled import Settled
-from .communities import CommunityKey
-from .kept import read_settled
-from .points import read_points
+from ..domain.points import METAMASK_LIMIT, PointsRead, PointsRow
+from ..domain.score import StoredScore
+from .verifier import VERIFIER
+
+FORMAT = 1  # of what is kept (db/functions/reading_1.sql); another one is not taken for it
+READER = f"{FORMAT} {VERIFIER}"
 
 
-class StoredStamp(NamedTuple):
-    """A registry_stamp row; ``same_as`` is the key of the stamp it already equals, or None."""
+class Copy(NamedTuple):
+    """A registry_stamp row, and the key of the live stamp that it equals, or None."""
 
     id: int
-    version: str
     same_as: int | None
 
 
-class Seen(NamedTuple):
-    """The token of what was read: which stamps are live, the newest of their updates, when the score was last written.
+class ReadToken(NamedTuple):
+    """What the write checks: the versions of the live stamps, and when the score was last written, as PostgreSQL said
+    it.
 
-    Stamps that the request itself replaces are no part of it. All of it stays as PostgreSQL wrote it: nobody looks into
-    it on its way back.
+    Nobody looks into it on its way back.
     """
 
-    live_ids: str
-    newest_update: str | None
+    live: str
     last_score_timestamp: str | None
 
 
 class ScoringRow(NamedTuple):
     """All that is known of an address in a community before it is scored.
 
-    Ids are None where the row does not exist yet; ``points`` is None outside the points program.
-    ``is_replacing``: whether the address has live stamps of the providers that the request replaces.
-    ``listed``: the live stamps that are not replaced, as the answers list them, by id: JSON text; None where they all
-    are among ``stamps``, each with its text.
-    ``known``: how many of the stamps were known from an earlier request, by the versions of the rows; ``is_kept``:
-    whether they all were, and all of ``stored_stamps``.
-    ``settled``: what came of the stored stamps earlier and still holds. Without ``is_in_full`` that is all there is of
-    them: ``stamps`` are the posted ones, ``links`` theirs, and ``stored_stamps`` are none. ``token`` (hex): what a
-    settled reading is kept by, None where it cannot be; ``generation``: that of the signatures that are remembered
-    (``scoring/kept.py``).
+    Ids are None where the row does not exist yet; ``points`` is None outside the points program. ``stamps``: the live
+    ones that the request does not take away, then the posted ones. ``is_replacing``: whether the address has stamps
+    of the providers that the request takes away. ``listed``: the same stored stamps as the answers list them, JSON
+    text; None where nobody asked. ``is_kept``: whether the stamps came from what was kept. ``seen``: versions of all
+    rows that were read, None where there are too many to keep anything by. ``has_texts``: whether every stamp came
+    with its text, to be verified again.
     """
 
     community_id: int
@@ -61,252 +55,263 @@ class ScoringRow(NamedTuple):
     overrides: tuple[tuple[str, str], ...]
     passport_id: int | None
     score_id: int | None
-    seen: Seen
-    is_replacing: bool
+    token: ReadToken
     stamps: tuple[Stamp, ...]
     links: dict[str, Link]
-    stored_stamps: tuple[StoredStamp, ...]
+    copies: tuple[Copy, ...]
     points: PointsRead | None
+    is_replacing: bool
+    listed: str | None
     is_kept: bool
-    known: int = 0
-    listed: str | None = None
-    settled: Settled | None = None
-    is_in_full: bool = True
-    token: str | None = None
-    generation: str = ""
+    seen: str | None
+    has_texts: bool
 
-    @property
-    def stamp_count(self) -> int:
-        """How many live stamps there are, posted ones among them."""
-        return len(self.stamps) + (0 if self.is_in_full or self.settled is None else self.settled.stamp_count)
 
-    def needs_full(self, address: str) -> bool:
-        """Whether a posted stamp names a nullifier that the address holds, perhaps by one of the settled stamps."""
-        return not self.is_in_full and any(link.address == address for link in self.links.values())
+class Wanted(NamedTuple):
+    """What a request needs beside the stored stamps.
+
+    ``texts``: every stamp with its text, and nothing that was kept. ``replaced``: providers whose stamps it takes away.
+    ``posted``: the stamps that it brings.
+    """
+
+    points: bool
+    texts: bool = False
+    listed: bool = False
+    replaced: Sequence[str] = ()
+    posted: Sequence[Stamp] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        nullifiers = {n for stamp in self.posted for n in _nullifiers(stamp)}
+        return {
+            "reader": READER,
+            "verifier": VERIFIER,
+            "texts": self.texts,
+            "points": self.points,
+            "listed": self.listed,
+            "replaced": text_array(self.replaced),
+            "digests": text_array(stamp.digest for stamp in self.posted),
+            "nullifiers": text_array(sorted(nullifiers)),
+        }
 
 
 READ_SCORING = """
--- what scoring an address for a community needs, posted stamps taken in as if they were stored; see db/functions.py
-SELECT f.community_id, f.weights, f.threshold, f.passport_id, f.score_id, f.last_score_timestamp::text,
-       f.live_ids::text, f.newest_update::text, f.is_replacing, f.links, f.overrides, f.points,
-       f.stamps, f.compared_stamps, array_to_json(f.kept_ids)::text, f.kept_stamps, f.stored_stamps, f.is_kept,
-       f.texts, f.generation, f.settled, f.token,
-       CASE WHEN %(listed)s AND f.kept_ids <> '{}' THEN scorer_fast_list_1(f.live_ids) END
+-- what scoring an address for a community needs; db/functions/read_scoring_1.sql
+SELECT f.community_id AS community_id, f.weights AS weights, f.threshold AS threshold, f.overrides AS overrides,
+       f.passport_id AS passport_id, f.score_id AS score_id, f.last_score_timestamp AS last_score_timestamp,
+       f.live AS live, f.copies AS copies, f.links AS links, f.is_replacing AS is_replacing, f.reading AS reading,
+       f.is_kept AS is_kept, f.posted_links AS posted_links, array_to_string(f.known_digests, ' ') AS known_digests,
+       f.listed AS listed, f.points AS points
 FROM scorer_fast_read_scoring_1(
     %(scorer_id)s::bigint, %(external_id)s::text, %(account_id)s::bigint, %(address)s::text,
-    %(verifier)s::text, %(rules)s::text, %(now)s::timestamptz, %(in_full)s::boolean,
-    %(points)s::boolean, %(reverify)s::boolean, %(listed)s::boolean,
-    %(posted)s::jsonb, %(replaced)s::text[]
+    %(reader)s::text, %(verifier)s::text, %(texts)s::boolean, %(points)s::boolean, %(listed)s::boolean,
+    %(replaced)s::text[], %(digests)s::text[], %(nullifiers)s::text[]
 ) AS f
-WHERE f.community_id IS NOT NULL
 """
 
 
-class Posted(NamedTuple):
-    """Stamps of a payload: what replaces what. ``entries`` is a JSON array of {provider, stamp}."""
-
-    entries: str
-    replaced: Sequence[str]
-
-
-NOTHING_POSTED = Posted("[]", ())
-
-
-def read_scoring(
-    alias: str,
-    community: CommunityKey,
-    address: str,
-    *,
-    verifier: str,
-    rules: str | None,
-    now: datetime,
-    points: bool,
-    in_full: bool = False,
-    reverify: bool = False,
-    listed: bool = False,
-    posted: Posted = NOTHING_POSTED,
-    meanwhile: Meanwhile[Any] | None = None,
-) -> ScoringRow | None:
-    """What scoring ``address`` needs; None when there is no such community.
-
-    ``rules``: those of settling; with them what is settled at ``now`` comes instead of stored stamps and their links,
-    or ``in_full`` beside them. None where nothing may be taken as settled.
-    ``reverify``: every stamp with its credential's text, else only posted ones and those whose signature is unknown.
-    ``listed``: with the live stamps as the answers list them.
-    """
-    read = fetch_one(
-        alias,
-        READ_SCORING,
-        community.parameters()
-        | {
-            "address": address,
-            "verifier": verifier,
-            "rules": rules,
-            "now": now,
-            "in_full": in_full,
-            "points": points,
-            "reverify": reverify,
-            "listed": listed,
-            "posted": posted.entries,
-            "replaced": text_array(posted.replaced),
-        },
-        meanwhile,
-        repeatable=True,
-    )
-    return None if read is None else _Read._make(read).scoring_row(in_full=in_full)
-
-
-class _Read(NamedTuple):
-    """READ_SCORING's row; texts are JSON, ``texts`` a line of it for each of ``stamps``, empty where it is unwanted."""
+class ReadScoring(NamedTuple):
+    """READ_SCORING's row; texts are JSON, or versions between blanks."""
 
     community_id: int
     weights: str | None
-    threshold: Decimal
+    threshold: str
+    overrides: str | None
     passport_id: int | None
     score_id: int | None
     last_score_timestamp: str | None
-    live_ids: str
-    newest_update: str | None
-    is_replacing: bool
+    live: str
+    copies: str
     links: str | None
-    overrides: str | None
-    points: str | None
-    stamps: str | None
-    compared_stamps: str | None
-    kept_ids: str
-    kept_stamps: str | None
-    stored_stamps: str | None
+    is_replacing: bool
+    reading: str
     is_kept: bool
-    texts: str | None
-    generation: str
-    settled: str | None
-    token: str | None
+    posted_links: str | None
+    known_digests: str | None
     listed: str | None
+    points: str | None
 
-    def scoring_row(self, *, in_full: bool) -> ScoringRow:
-        settled = None if self.settled is None else read_settled(self.settled)
-        kept_ids = set(orjson.loads(self.kept_ids))
-        stamps = [
-            Stamp._make((*fields[:5], text or None, *fields[6:]))
-            for fields, text in zip(_json(self.stamps), _lines(self.texts), strict=True)
-        ]
-        stamps += [stamp for stamp in map(Stamp._make, _json(self.kept_stamps)) if stamp.key in kept_ids]
-        links = ((hash_, owner, datetime.fromisoformat(until)) for hash_, owner, until in _json(self.links))
+    def scoring_row(self, wanted: Wanted) -> ScoringRow:
+        reading = loads(self.reading)
+        live_ids = _ids(self.live)
+        stored = [Stamp(key, *fields) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
+        stored = [stamp for stamp in stored if stamp.provider not in wanted.replaced]
+        known = set((self.known_digests or "").split())
+        posted = [stamp._replace(remembered=stamp.digest in known) for stamp in wanted.posted]
+        links = [*(reading["links"] or ()), *loads(self.posted_links, ())]
+        seen = None
+        if self.links is not None:
+            seen = " ".join((self.live, self.copies, self.links, *(link[3] for link in links if len(link) > 3)))
         return ScoringRow(
             community_id=self.community_id,
             weights=self.weights,
-            threshold=self.threshold,
-            overrides=tuple((name, weight) for name, weight in _json(self.overrides)),
+            threshold=Decimal(self.threshold),
+            overrides=tuple((name, weight) for name, weight in loads(self.overrides, ())),
             passport_id=self.passport_id,
             score_id=self.score_id,
-            seen=Seen(self.live_ids, self.newest_update, self.last_score_timestamp),
-            is_replacing=self.is_replacing,
-            stamps=tuple(stamps),
-            links={link[0]: Link._make(link) for link in links},
-            stored_stamps=tuple(map(StoredStamp._make, [*_json(self.stored_stamps), *_json(self.compared_stamps)])),
+            token=ReadToken(self.live, self.last_score_timestamp),
+            stamps=(*stored, *posted),
+            links={link[0]: Link(link[0], link[1], datetime.fromisoformat(link[2])) for link in links},
+            copies=tuple(
+                Copy(id_, None if place is None else live_ids[place - 1])
+                for id_, place in zip(_ids(self.copies), reading["copies"] or (), strict=True)
+            ),
             points=read_points(self.points),
-            is_kept=self.is_kept,
-            known=len(kept_ids),
+            is_replacing=self.is_replacing,
             listed=self.listed,
-            settled=settled,
-            is_in_full=in_full or settled is None,
-            token=self.token,
-            generation=self.generation,
+            is_kept=self.is_kept,
+            seen=seen,
+            has_texts=wanted.texts,
         )
 
 
-def _json(text: str | None) -> Any:
-    if text is None:
-        return ()
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:  # a number beyond a double: one field of one stamp, not the whole score
-        return json.loads(text, parse_int=_number)
+def _ids(versions: str) -> tuple[int, ...]:
+    """The ids of versions (``id,xmin,ctid``) between blanks."""
+    return tuple(int(version.partition(",")[0]) for version in versions.split())
 
 
-def _lines(text: str | None) -> list[str]:
-    return [] if text is None else text.split("\n")
+def _nullifiers(stamp: Stamp) -> Iterable[str]:
+    listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
+    return (name for name in (stamp.hash, *listed) if isinstance(name, str) and "\0" not in name)
 
 
-def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 20 else float(digits)
+def read_scoring(alias: str, community: CommunityKey, address: str, wanted: Wanted) -> ScoringRow | None:
+    """What scoring ``address`` needs; None when there is no such community."""
+    parameters = community.parameters() | wanted.parameters() | {"address": address}
+    row = fetch_one(alias, READ_SCORING, parameters, repeatable=True)
+    return None if row is None else ReadScoring._make(row).scoring_row(wanted)
 
 
-class ScoringWrite(NamedTuple):
-    """A plan as WRITE_SCORING takes it; JSON as text, keys of posted stamps negative, -1 for the first.
-
-    ``posted``: [{provider, stamp, proof_value, issuance_date, expiration_date}]; ``new_links``: [[nullifier, address,
-    expiry]]; ``changed_links``: [[nullifier, address as read, expiry as read, expiry]]; ``awards``: {seen_rows,
-    seen_communities, qualifies, metamask_limit, rows: [[action, provider, tx_hash, chain_id]]} or None.
-    ``verified``: signatures to remember; ``kept``, ``kept_stamps`` and ``settled``: what is kept of the reading, or
-    None; all of it see scoring/kept.py.
-    """
-
-    passport_id: int | None
-    score_id: int | None
-    community_id: int
-    address: str
-    now: datetime
-    replaced: Sequence[str]
-    posted: str
-    source_app: int | None
-    source_scorer_id: int | None
-    new_links: str
-    changed_links: str
-    gone: Sequence[int]
-    counting: Sequence[int]
-    awards: str | None
-    score: int
-    expiration_date: datetime | None
-    dedup_events: str
-    score_event: str
-    verified: str = "[]"
-    kept: str | None = None
-    kept_stamps: str | None = None
-    settled: str | None = None
-
-
-WRITE_SCORING = """
--- writes a scoring with everything that changes by it; see db/functions.py
-SELECT scorer_fast_write_scoring_1(
-    %(passport_id)s::bigint, %(score_id)s::bigint, %(community_id)s::bigint, %(address)s::text, %(now)s::timestamptz,
-    %(replaced)s::text[], %(posted)s::jsonb, %(source_app)s::integer, %(source_scorer_id)s::bigint,
-    %(new_links)s::jsonb, %(changed_links)s::jsonb, %(gone)s::bigint[], %(counting)s::bigint[], %(awards)s::jsonb,
-    %(score)s::integer, %(expiration_date)s::timestamptz, %(dedup_events)s::jsonb, %(score_event)s::jsonb,
-    %(live_ids)s::bigint[], %(newest_update)s::timestamptz, %(seen_timestamp)s::timestamptz,
-    %(verified)s::jsonb, %(kept)s::jsonb, %(kept_stamps)s::text, %(settled)s::jsonb)
+READ_MANY = """
+-- the same for passports of one community, by id, an address at a time; registry_passport pkey
+SELECT p.address AS address,
+       f.community_id AS community_id, f.weights AS weights, f.threshold AS threshold, f.overrides AS overrides,
+       f.passport_id AS passport_id, f.score_id AS score_id, f.last_score_timestamp AS last_score_timestamp,
+       f.live AS live, f.copies AS copies, f.links AS links, f.is_replacing AS is_replacing, f.reading AS reading,
+       f.is_kept AS is_kept, f.posted_links AS posted_links, array_to_string(f.known_digests, ' ') AS known_digests,
+       f.listed AS listed, f.points AS points
+FROM (
+    SELECT r.id, r.address, r.community_id
+    FROM registry_passport AS r
+    WHERE r.id = ANY (%(passport_ids)s::bigint[])
+    ORDER BY r.id
+) AS p
+CROSS JOIN LATERAL scorer_fast_read_scoring_1(
+    p.community_id, NULL, NULL, p.address,
+    %(reader)s::text, %(verifier)s::text, %(texts)s::boolean, %(points)s::boolean, FALSE, '{}', '{}', '{}'
+) AS f
+ORDER BY p.id
 """
 
-NO_LONGER_SO, CLAIM_LOST = "SF001", "SF002"  # SQLSTATEs of scorer_fast_write_scoring
+
+def read_many(alias: str, passport_ids: Sequence[int], wanted: Wanted) -> list[tuple[str, ReadScoring]]:
+    """Address and reading of each passport that is still there, by id."""
+    parameters = wanted.parameters() | {"passport_ids": list(passport_ids)}
+    return [(row[0], ReadScoring._make(row[1:])) for row in fetch_all(alias, READ_MANY, parameters)]
 
 
-class Written(NamedTuple):
-    """The ids of rows that a scoring made, posted stamps in their order; ``not_remembered``: None, or the SQLSTATE for
-    which signatures were not remembered with it, or the reading not kept.
-    """
-
-    passport_id: int
-    ids: Sequence[int]
-    not_remembered: str | None = None
-
-
-def write_scoring(alias: str, write: ScoringWrite, seen: Seen, meanwhile: Meanwhile[Any] | None = None) -> Written:
-    """Write all of it while what was read is still so.
-
-    Else a database error of state NO_LONGER_SO or CLAIM_LOST, and nothing is written.
-    """
-    text = fetch_value(
-        alias,
-        WRITE_SCORING,
-        write._asdict()
-        | {
-            "replaced": text_array(write.replaced),
-            "gone": bigint_array(write.gone),
-            "counting": bigint_array(write.counting),
-            "live_ids": seen.live_ids,
-            "newest_update": seen.newest_update,
-            "seen_timestamp": seen.last_score_timestamp,
-        },
-        meanwhile,
+def read_points(text: str | None) -> PointsRead | None:
+    """The points object of db/functions/points_1.sql; None outside the points program."""
+    if text is None:
+        return None
+    read = loads(text)
+    return PointsRead(
+        rows=tuple(map(PointsRow._make, read["rows"] or ())),
+        communities=frozenset(read["communities"] or ()),
+        lists=frozenset(read["lists"] or ()),
+        metamask_full=(read["metamask"] or 0) >= METAMASK_LIMIT,
+        active=read["config"] or {},
+        multiplier=1 if read["multiplier"] is None else read["multiplier"],
     )
-    return Written._make(orjson.loads(text))
+
+
+# ---- what the same operations answer without scoring
+
+
+GET_STORED_SCORE = """
+-- the stored score of an address in a community, with points; db/functions/stored_score_1.sql
+SELECT f.score_id AS score_id, f.last_score_timestamp AS last_score_timestamp, f.expiration_date AS expiration_date,
+       f.error AS error, f.evidence AS evidence, f.stamps AS stamps, f.points AS points
+FROM scorer_fast_stored_score_1(%(community_id)s::bigint, %(address)s::text, %(points)s::boolean) AS f
+"""
+
+
+class StoredScoreRow(NamedTuple):
+    """GET_STORED_SCORE's row; ``score_id`` None: the address has no score."""
+
+    score_id: int | None
+    last_score_timestamp: str | None
+    expiration_date: str | None
+    error: str | None
+    evidence: str | None
+    stamps: str | None
+    points: str | None
+
+    def stored(self) -> StoredScore | None:
+        if self.score_id is None:
+            return None
+        return StoredScore(
+            _instant(self.last_score_timestamp), _instant(self.expiration_date), self.error, loads(self.evidence),
+            self.stamps,
+        )  # fmt: skip
+
+
+def get_stored_score(alias: str, community_id: int, address: str, *, points: bool) -> StoredScoreRow | None:
+    """The stored score and the points of an address; None when there is no such community."""
+    if abs(community_id) > BIGINT:
+        return None
+    parameters = {"community_id": community_id, "address": address, "points": points}
+    row = fetch_one(alias, GET_STORED_SCORE, parameters, repeatable=True)
+    return None if row is None else StoredScoreRow._make(row)
+
+
+HAS_SCORE = """
+-- whether an address has a score in a community; registry_passport (address, community_id), registry_score
+-- (passport_id)
+SELECT EXISTS (
+    SELECT
+    FROM registry_passport AS p
+    JOIN registry_score AS s ON s.passport_id = p.id
+    WHERE p.address = %(address)s
+      AND p.community_id = %(community_id)s
+) AS has_score
+"""
+
+
+def has_score(alias: str, community_id: int, address: str) -> bool:
+    """Whether ``address`` was ever scored in the community of that id."""
+    return bool(fetch_value(alias, HAS_SCORE, {"community_id": community_id, "address": address}, repeatable=True))
+
+
+LIST_STAMPS = """
+-- an address's live stamps as the answers list them, JSON; db/functions/live_1.sql, stamps_listed_1.sql
+SELECT scorer_fast_stamps_listed_1(l.ids) AS listed
+FROM scorer_fast_live_1(%(address)s::text, '{}') AS l
+"""
+
+
+def list_stamps(alias: str, address: str) -> str:
+    """The stamps of an address: a JSON array of {id, address, provider, stamp}."""
+    return str(fetch_value(alias, LIST_STAMPS, {"address": address}, repeatable=True))
+
+
+HAS_STAMP_OF = """
+-- whether an address has a stamp of one of the providers, a revoked one too;
+-- ceramic_cache_ceramiccache (type, address, provider) where live
+SELECT EXISTS (
+    SELECT
+    FROM ceramic_cache_ceramiccache AS c
+    WHERE c.address = %(address)s
+      AND c.type = 1
+      AND c.deleted_at IS NULL
+      AND c.provider = ANY (%(providers)s::text[])
+) AS has_one
+"""
+
+
+def has_stamp_of(alias: str, address: str, providers: Sequence[str]) -> bool:
+    """Whether the address has anything that could be taken away."""
+    return bool(fetch_value(alias, HAS_STAMP_OF, {"address": address, "providers": text_array(providers)}))
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

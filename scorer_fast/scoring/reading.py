@@ -1,154 +1,123 @@
-"""What a scoring has read, as it is kept for the next one: facts about versions of rows, which stay true."""
+"""What is kept of a scoring for the next one: the reading, in the shape in which the read itself delivers it.
+
+Invariant: what is kept says what would be read anew once the plan is written. PostgreSQL keeps it under a token over
+the versions of every row that it depends on (db/functions/keep_1.sql), so nobody has to delete it when something
+changes, and it may be lost at any time.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
+from django.db import Error as DatabaseError
 
-from ..domain.credentials import Stamp, effective_nullifiers
-from ..domain.settled import Settled, settle
+from ..db.connection import run as execute
+from ..db.connection import sqlstate
+from ..db.json import dumps
+from ..domain.credentials import Stamp, named_nullifiers, row_order
+from ..run import Run
 from ..settings import conf
-from .kept import Keeping, Reading, SettledReading, settled_json, settled_reading
-from .plan import Plan, Rules
-from .verifier import VERIFIER
+from .plan import Plan
+from .read import READER
+
+logger = logging.getLogger("scorer_fast")
 
 
-def are_wanted(plan: Plan) -> bool:
-    """Whether a reading of ``plan`` would be worth keeping, if something of it is news.
+def kept_of(plan: Plan, remembered: Collection[str]) -> dict[str, Any] | None:
+    """What db/functions/keep_1.sql is to keep of ``plan``; None where nothing is news, or nothing can be kept.
 
-    Not where a request posts a stamp more to many that are known: what is kept serves the next request all the
-    same, and who only reads will keep the rest. Nor where the stamps were settled: then they were not read.
+    ``remembered``: digests (hex) that are remembered once the plan is written, and were not when it was read.
     """
     row = plan.row
-    return conf.keep_readings_days > 0 and row.is_in_full and not (plan.change and row.known * 2 >= len(row.stamps))
-
-
-def reading_of(plan: Plan, verified: Collection[str]) -> Reading | None:
-    """The reading that ``plan`` was decided on, as it is without a write; None where it is not worth keeping.
-
-    That is where nothing of it is news, and where none is wanted.
-
-    ``verified``: digests (hex) that are remembered by now and were not when it was read.
-    """
-    row = plan.row
-    if row.passport_id is None or row.is_kept or not are_wanted(plan):
+    if row.seen is None or conf.keep_readings_days <= 0 or (row.is_kept and plan.leaves_stamps_and_links):
         return None
-    stamps = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None]
-    stamps.sort()
-    equals = sorted(each for each in _staying(plan) if each[2] > 0)
+    stamps = [_kept(stamp, remembered) for stamp in sorted(row.stamps, key=lambda stamp: row_order(stamp.key))]
+    places = {stamp.key: place for place, stamp in enumerate(stamps, start=1)}
+    links = {link.hash: link for link in plan.links_after()}
+    named = named_nullifiers(stamps)
+    own = {name for name, link in links.items() if link.address == plan.address}
+    staying = [copy for copy in row.copies if copy.id not in plan.gone_copy_ids]
+    keys = [*(copy.same_as for copy in staying), *plan.new_copy_keys]
+    return {
+        "reader": READER,
+        "reading": dumps(
+            {
+                "stamps": [stamp[1:] for stamp in stamps],
+                "copies": [None if key is None else places[key] for key in keys],
+                "links": [links[name] for name in sorted(named & links.keys())],
+            }
+        ),
+        "others": sorted(named - own),
+        "verified": [stamp.digest for stamp in stamps if stamp.remembered],
+        "live_ids": [stamp.key for stamp in stamps if stamp.key > 0],
+        "copy_ids": [copy.id for copy in staying],
+    }
+
+
+def _kept(stamp: Stamp, remembered: Collection[str]) -> Stamp:
+    """As it would be read anew: with its text only where its signature is not remembered."""
+    is_remembered = stamp.remembered or stamp.digest in remembered
+    return stamp._replace(remembered=is_remembered, text=None if is_remembered else stamp.text)
+
+
+# An array, for a subquery behind IN may be run again for every row, and pick another batch each time.
+DELETE_EXPIRED = """
+-- forgets signatures of expired credentials, a batch at a time; scorer_fast_verifiedcredential (expires_at)
+DELETE FROM scorer_fast_verifiedcredential AS v
+WHERE v.digest = ANY (ARRAY(
+    SELECT e.digest
+    FROM scorer_fast_verifiedcredential AS e
+    WHERE e.expires_at <= %(before)s
+    ORDER BY e.expires_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+))
+"""
+
+DELETE_OLD_READINGS = """
+-- forgets readings that were kept long ago, a batch at a time; scorer_fast_keptreading (kept_at)
+DELETE FROM scorer_fast_keptreading AS k
+WHERE k.passport_id = ANY (ARRAY(
+    SELECT o.passport_id
+    FROM scorer_fast_keptreading AS o
+    WHERE o.kept_at <= %(before)s
+    ORDER BY o.kept_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+def prune(alias: str, now: datetime) -> tuple[int, int]:
+    """Forget at most 1000 signatures whose credential expired an hour ago, and 1000 old readings; how many went."""
+    signatures = execute(alias, DELETE_EXPIRED, {"before": now - timedelta(hours=1)})
+    readings = 0
+    if days := conf.keep_readings_days:
+        readings = execute(alias, DELETE_OLD_READINGS, {"before": now - timedelta(days=days)})
+    return signatures, readings
+
+
+_lock = threading.Lock()
+_next = 0.0
+
+
+def prune_when_due(run: Run) -> None:
+    """:func:`prune`, once in ``PRUNE_EVERY_SECONDS`` per process; outside any transaction, so that it may fail."""
+    global _next
+    every = conf.prune_every_seconds
+    if every <= 0 or time.monotonic() < _next or run.in_transaction:
+        return
+    with _lock:
+        if time.monotonic() < _next:
+            return
+        _next = time.monotonic() + every
     try:
-        return Reading(
-            row.passport_id,
-            VERIFIER,
-            [version for _, _, version, *_ in stamps],
-            _json(stamps),
-            [version for _, version, _ in equals],
-            _json(equals),
-            _nullifiers(row.stamps),
-            row.generation,
-        )
-    except TypeError:  # a number beyond 64 bits in one of them
-        return None
-
-
-def keeping_of(plan: Plan, verified: Collection[str], *, rules: Rules, is_whole: bool) -> Keeping | None:
-    """What the write of ``plan`` keeps for the next scoring; None where nothing is wanted, or nothing is news.
-
-    ``verified`` and ``is_whole`` as in :func:`reading_of` and :func:`settled_of`.
-    """
-    row = plan.row
-    if not are_wanted(plan) or (row.is_kept and not (plan.change.stamps or plan.new_stamp_keys)):
-        return None
-    stored = sorted(_kept(stamp, verified) for stamp in row.stamps if stamp.version is not None)
-    posted = [_kept(stamp, verified) for stamp in row.stamps if stamp.version is None]
-    posted.sort(reverse=True)  # in the order of the payload
-    settled = None
-    if _settles(plan, verified, is_whole=is_whole) and _writes_all_links(plan, rules):
-        settled = settled_json(_settled(plan))._asdict() | {"rules": VERIFIER + rules.of_settling()}
-    try:
-        return Keeping(
-            _json(
-                {
-                    "verifier": VERIFIER,
-                    "live": [version for _, _, version, *_ in stored],
-                    "posted": [(_json(provider), _json(rest)[1:-1]) for _, provider, _, *rest in posted],
-                    "stored": _staying(plan),
-                    "nullifiers": _nullifiers(row.stamps),
-                    "generation": row.generation,
-                }
-            ),
-            _json(stored)[1:-1],
-            None if settled is None else _json(settled),
-        )
-    except TypeError:  # a number beyond 64 bits in one of them
-        return None
-
-
-def settled_of(plan: Plan, verified: Collection[str], *, is_whole: bool) -> SettledReading | None:
-    """What ``plan`` came to, to be kept where the next scoring will have nothing but its score to write; else None.
-
-    Without a write: what does write, keeps what it comes to itself (:func:`keeping_of`).
-    ``is_whole``: whether every stamp could be read, and every signature was good.
-    """
-    row = plan.row
-    if (
-        row.passport_id is None
-        or row.token is None
-        or not (plan.leaves_stamps_and_links and _settles(plan, verified, is_whole=is_whole))
-    ):
-        return None
-    return settled_reading(row.passport_id, row.token, row.generation, _settled(plan))
-
-
-def _settles(plan: Plan, verified: Collection[str], *, is_whole: bool) -> bool:
-    """Whether what ``plan`` comes to can be told again without the stamps."""
-    return (
-        conf.keep_readings_days > 0
-        and is_whole
-        and plan.row.is_in_full
-        and not plan.dedup.clashes
-        and all(stamp.remembered or stamp.digest in verified for stamp in plan.dedup.counting)
-    )
-
-
-def _settled(plan: Plan) -> Settled:
-    row = plan.row
-    return settle(row.stamps, plan.dedup.counting, now=plan.now, with_marks=row.points is not None)
-
-
-def _staying(plan: Plan) -> list[tuple[int, str, int]]:
-    """Id, version and equal's key of the copies that stay."""
-    gone = set(plan.gone_stamp_ids)
-    return [
-        (stored.id, stored.version, stored.same_as)
-        for stored in plan.row.stored_stamps
-        if stored.same_as is not None and stored.id not in gone
-    ]
-
-
-def _writes_all_links(plan: Plan, rules: Rules) -> bool:
-    """Whether every link that matters is written: others may have changed since they were read."""
-    held = {link.hash for link in plan.dedup.new_links} | {link.hash for link in plan.dedup.changed_links}
-    return all(
-        held.issuperset(effective_nullifiers(stamp.nullifiers, multi=rules.multi_nullifier))
-        for stamp in plan.dedup.counting
-    )
-
-
-def _kept(stamp: Stamp, verified: Collection[str]) -> tuple[Any, ...]:
-    remembered = stamp.remembered or stamp.digest in verified
-    return tuple(stamp._replace(remembered=remembered, text=None if remembered else stamp.text))
-
-
-def _nullifiers(stamps: Collection[Stamp]) -> list[str]:
-    nullifiers: set[str] = set()
-    for stamp in stamps:
-        listed = stamp.nullifiers if isinstance(stamp.nullifiers, list) else []
-        nullifiers |= {name for name in (stamp.hash, *listed) if isinstance(name, str)}
-    return sorted(nullifiers)
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+        prune(run.database, run.now())
+    except DatabaseError as error:
+        known = {"error": type(error).__name__, "sqlstate": sqlstate(error)}
+        logger.warning("what is kept could not be pruned", extra=known)

@@ -1,6 +1,8 @@
-"""Scoring an address: one read, a pure decision, one write, again where the world moved in between.
+"""Scoring an address, for the operations that do: read, decide, write, again where the world moved in between.
 
-What eight operations share; each of them says which community, what it changes and what it answers.
+    outcome = answer(run, question)
+
+Shadow calls :func:`read` and :func:`decide` by itself, with the host's view in between, and never :func:`write`.
 """
 
 from __future__ import annotations
@@ -8,209 +10,192 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import orjson
 from django.db import Error as DatabaseError
 
-from ..db.connection import Meanwhile, is_contention
+from ..db.communities import CommunityKey, find_community
+from ..db.connection import is_contention
 from ..domain import credentials, points
 from ..errors import Changed, Problem, Refused
+from ..run import Run
 from ..settings import conf
 from ..telemetry import count, note, step
-from . import ahead, context
-from . import reading as readings
-from . import verify as signatures
-from .communities import CommunityKey, find_community
-from .expected import show
-from .kept import Reading, SettledReading
-from .plan import NO_CHANGE, Change, Plan, Rules, decide
-from .read import NOTHING_POSTED, Posted, ScoringRow, Written, read_scoring
-from .verifier import VERIFIER
-from .write import queued, write
+from . import verify
+from .plan import NO_CHANGE, Change, Plan, Rules
+from .plan import decide as plan_of
+from .read import ScoringRow, Wanted, read_scoring
+from .reading import prune_when_due
+from .verify import Checked
+from .write import attempt
+from .write import write as write_plan
 
 
-class Scored(NamedTuple):
-    """A scored address: the plan as it was written, the ids that posted stamps got, in their order, and the answer."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an operation asks: score ``address`` for ``community``.
 
-    plan: Plan
-    new_ids: Sequence[int]
-    worded: Meanwhile[bytes]
+    ``address``: lower-cased; None: the one given is none, which is told after a community that is ``missing``, and as
+    ``refused``. ``change``: what happens to the stamps first. ``instead``: a look that may answer without scoring.
+    ``missing_first``: what is told before a missing community, if anything. ``must_replace``: refuse where the change
+    takes no stamp away. ``with_stamps``: the live stamps are answered. ``with_points``: points are.
+    """
 
-    def answer(self) -> orjson.Fragment:
-        """The Score body; points are null outside the points operations and the points program."""
-        return orjson.Fragment(self.worded.result())
+    address: str | None
+    community: CommunityKey
+    missing: Problem
+    refused: Problem = Problem.INVALID_ADDRESS
+    change: Change = NO_CHANGE
+    instead: Callable[[Run], Found | None] | None = None
+    missing_first: Callable[[Run], None] | None = None
+    must_replace: bool = False
+    with_stamps: bool = False
+    with_points: bool = False
+
+
+class Found(NamedTuple):
+    """An answer that needed no scoring."""
+
+    body: Any
+
+    def answer(self) -> Any:
+        """The Score body."""
+        return self.body
 
     def stamps(self) -> str:
-        """The live stamps after the request, by id, as JSON; needs a request scored ``with_stamps``."""
-        ids = {-place: id_ for place, id_ in enumerate(self.new_ids, start=1)}  # in a rehearsal nothing gets an id
-        listed = self.plan.row.listed
-        entries = [] if listed is None else [listed[1:-1]]
-        entries += [
-            orjson.dumps(
-                {
-                    "id": ids.get(stamp.key, stamp.key),
-                    "address": self.plan.address,
-                    "provider": stamp.provider,
-                    "stamp": orjson.Fragment(stamp.text or "null"),
-                }
-            ).decode()
-            for stamp in sorted(self.plan.row.stamps, key=lambda stamp: credentials.row_order(stamp.key))
-            if stamp.key < 0 or listed is None
-        ]
+        """The live stamps, by id, as JSON."""
+        return str(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decided scoring, as it will be or was written; ``new_ids``: those that posted stamps got, in their order."""
+
+    plan: Plan
+    checked: Checked
+    with_points: bool = False
+    new_ids: Sequence[int] = field(default=())
+
+    def answer(self) -> dict[str, Any]:
+        """The Score body; points are null outside the points operations and the points program."""
+        return self.plan.answer() | (points.both(self.plan.points) if self.with_points else {})
+
+    def stamps(self) -> str:
+        """The live stamps after the request, by id, as JSON; needs a question ``with_stamps``. In shadow a posted one
+        has no id yet: its place, negative.
+        """
+        listed = (self.plan.row.listed or "[]")[1:-1]
+        entries = [listed] if listed else []
+        for place, posted in enumerate(self.plan.change.posted, start=1):
+            entry = {
+                "id": self.new_ids[place - 1] if self.new_ids else -place,
+                "address": self.plan.address,
+                "provider": posted.stamp.provider,
+                "stamp": orjson.Fragment(posted.stamp.text or "null"),
+            }
+            entries.append(orjson.dumps(entry).decode())
         return f"[{','.join(entries)}]"
 
 
-def score_address(
-    address: str,
-    community: CommunityKey,
-    *,
-    missing: Problem,
-    with_stamps: bool = False,
-    with_points: bool = False,
-    change: Change = NO_CHANGE,
-    posted: Posted = NOTHING_POSTED,
-    require: Callable[[ScoringRow], None] | None = None,
-    unless: Callable[[Plan], bool] | None = None,
-) -> Scored:
-    """Score ``address``, with ``change`` in the same transaction; Refused(``missing``) without such a community.
+def answer(run: Run, question: Question) -> Found | Decided:
+    """Score, in one transaction with everything that changes by it.
 
-    ``require`` sees what was read and may refuse; ``unless`` sees the plan and may leave it unwritten.
-
-    Contention of any kind (lost claim, changed rows, deadlock, unique violation) shares one budget of
-    attempts; after it Refused(BUSY), with nothing written. The first attempt reads without a lock; later
-    ones queue up, for whoever reads unlocked again can lose for ever to those who do so faster.
+    Contention of any kind (lost claim, changed rows, deadlock, unique violation) shares one budget of attempts; after
+    it Refused(BUSY), with nothing written. The first attempt reads without a lock; later ones queue up, for whoever
+    reads unlocked again can lose for ever to those who do so faster.
     """
     community_id: int | None = None
-    the_rules = rules()
-    question = Meanwhile(lambda: ahead.ask(change.stamps, address=address, rules=the_rules, now=context.now()))
-    for attempt in range(1, conf.write_attempts + 1):
-        reverify = signatures.is_sampled()
+    for number in range(1, conf.write_attempts + 1):
+        run.deadline.check(f"attempt {number} to score {question.address}")
         try:
-            with nullcontext() if community_id is None else queued(conf.database, address, community_id):
-                row = _read(
-                    address,
-                    community,
-                    settling=None if reverify else the_rules.of_settling(),
-                    reverify=reverify,
-                    listed=with_stamps,
-                    posted=posted,
-                    meanwhile=question,
-                )
-                if row is None:
-                    raise Refused(missing)
-                if require is not None:
-                    require(row)
-                context.reads_are_taken()
+            with attempt(run, question.address or "", community_id):
+                row = read(run, question)
+                if isinstance(row, Found):
+                    return row
                 community_id = row.community_id
-                plan, found = _decide(row, address, change, the_rules, reverify=reverify, question=question.result())
-                worded = Meanwhile(partial(_worded, plan, with_points=with_points))
-                written = None
-                try:
-                    if unless is None or not unless(plan):
-                        written = _write(plan, found, the_rules, worded)
-                except Exception:
-                    # Not in a transaction: rows inserted there would be locked while this request waits in the queue,
-                    # and whoever is before it there may insert the same ones.
-                    if not signatures.in_transaction(conf.database):
-                        _keep(plan, found, None)
-                    raise
-                _keep(plan, found, written)
-            return Scored(plan, () if written is None else written.ids, worded)
+                decided = decide(run, question, row)
+                outcome = write(run, decided)
+            prune_when_due(run)
+            return outcome
         except Changed:
             count("writes.retried")
         except DatabaseError as error:
             if not is_contention(error):
                 raise
             count("writes.retried")
-        if attempt < conf.write_attempts:
-            _pause(attempt)
+        if number < conf.write_attempts:
+            _pause(number)
     raise Refused(Problem.BUSY)
 
 
-def require_community(community: CommunityKey, missing: Problem) -> None:
-    """Refused(``missing``) without such a community: for requests that end before anything is scored."""
+def read(run: Run, question: Question) -> ScoringRow | Found:
+    """What deciding needs; Refused where there is nothing to decide."""
     with step("read"):
-        found = context.read(lambda: find_community(conf.database, community))
-    if found is None:
-        raise Refused(missing)
-
-
-def _read(
-    address: str,
-    community: CommunityKey,
-    *,
-    settling: str | None,
-    reverify: bool,
-    listed: bool,
-    posted: Posted,
-    meanwhile: Meanwhile[Any] | None = None,
-) -> ScoringRow | None:
-    def read(rules: str | None) -> ScoringRow | None:
-        return read_scoring(
-            conf.database,
-            community,
-            address,
-            verifier=VERIFIER,
-            rules=rules,
-            now=context.now(),
-            in_full=not context.is_live(),  # a rehearsal compares every row that the host writes
+        if question.instead is not None:
+            found = question.instead(run)
+            if found is not None:
+                return found
+        if question.address is None:
+            community_id = find_community(run.database, question.community)
+            raise Refused(question.missing if community_id is None else question.refused)
+        wanted = Wanted(
             points=conf.human_points_enabled,
-            reverify=reverify,
-            listed=listed,
-            posted=posted,
-            meanwhile=meanwhile,
+            texts=run.is_live and verify.is_sampled(),
+            listed=question.with_stamps,
+            replaced=question.change.replaced,
+            posted=[posted.stamp for posted in question.change.posted],
         )
-
-    def read_enough() -> ScoringRow | None:
-        row = read(settling)
-        return read(None) if row is not None and row.needs_full(address) else row
-
-    with step("read"):
-        return context.read(read_enough)
-
-
-class Found(NamedTuple):
-    """What became of the stamps that were read: their signatures, and whether every one could be read and is good."""
-
-    checked: signatures.Checked
-    is_whole: bool
-
-    @property
-    def verified(self) -> set[str]:
-        """Digests (hex) of what will be remembered and was not."""
-        return {stamp.digest for stamp in self.checked.new}
+        row = read_scoring(run.database, question.community, question.address, wanted)
+        if row is None:
+            if question.missing_first is not None:
+                question.missing_first(run)
+            raise Refused(question.missing)
+        if question.must_replace and not row.is_replacing:
+            raise Refused(Problem.NO_STAMP_TO_DELETE)
+        return row
 
 
-def _decide(
-    row: ScoringRow, address: str, change: Change, the_rules: Rules, *, reverify: bool, question: ahead.Ahead | None
-) -> tuple[Plan, Found]:
-    now = context.now()
+def decide(run: Run, question: Question, row: ScoringRow | Found) -> Found | Decided:
+    """What becomes of it; touches no row. Asks the verifier about signatures that nobody remembers."""
+    if isinstance(row, Found):
+        return row
+    assert question.address is not None  # else nothing was read
+    plan, checked = decide_row(run, row, question.address, rules(), question.change)
+    return Decided(plan, checked, question.with_points)
+
+
+def decide_row(
+    run: Run, row: ScoringRow, address: str, rules: Rules, change: Change = NO_CHANGE
+) -> tuple[Plan, Checked]:
+    """The plan of an address that was read, and what was found out of its signatures."""
+    now = run.now()
     reading = credentials.read_stamps(
-        row.stamps,
-        address=address,
-        trusted_issuers=the_rules.trusted_issuers,
-        now=now,
-        multi=the_rules.multi_nullifier,
+        row.stamps, address=address, trusted_issuers=rules.trusted_issuers, now=now, multi=rules.multi_nullifier
     )
-    signatures.log_unreadable(reading.unreadable)
-    settled_count = 0 if row.is_in_full or row.settled is None else len(row.settled.counting)
-    if settled_count:
-        count("signatures.remembered", settled_count)
+    verify.log_unreadable(reading.unreadable)
     with step("verify"):
-        checked = signatures.check(reading.candidates, reverify=reverify, ahead=question)
+        checked = verify.check(run, reading.candidates, reverify=row.has_texts)
     with step("decide"):
-        plan = decide(row, checked.good, address=address, now=now, rules=the_rules, change=change)
+        plan = plan_of(row, checked.good, address=address, now=now, rules=rules, change=change)
     note(
         address=address,
         scorer_id=row.community_id,
-        stamp_count=row.stamp_count,
-        valid_count=len(checked.good) + settled_count,
+        stamp_count=len(row.stamps),
+        valid_count=len(checked.good),
         deduped_count=len(plan.dedup.clashes),
     )
-    return plan, Found(checked, not reading.unreadable and len(checked.good) == len(reading.candidates))
+    return plan, checked
+
+
+def write(run: Run, decided: Found | Decided) -> Found | Decided:
+    """Write what was decided; the same, with the ids that posted stamps got."""
+    if isinstance(decided, Found):
+        return decided
+    with step("write"):
+        written = write_plan(run, decided.plan, decided.checked)
+    return replace(decided, new_ids=written.new_ids)
 
 
 def rules() -> Rules:
@@ -218,44 +203,9 @@ def rules() -> Rules:
     return Rules(conf.trusted_issuers, conf.multi_nullifier, conf.human_points_start, conf.human_points_mta_enabled)
 
 
-def _worded(plan: Plan, *, with_points: bool) -> bytes:
-    answer = plan.answer()
-    if with_points:
-        answer |= points.both(plan.points)
-    return orjson.dumps(answer)
-
-
-def _write(plan: Plan, found: Found, the_rules: Rules, meanwhile: Meanwhile[Any]) -> Written | None:
-    deciding = context.deciding_now()
-    if deciding is not None:
-        show(plan, deciding)
-        return None
-    with step("write"):
-        keeping = None
-        if not (plan.touches_only_the_score or signatures.in_transaction(conf.database)):
-            keeping = readings.keeping_of(plan, found.verified, rules=the_rules, is_whole=found.is_whole)
-        return write(conf.database, plan, found.checked.new, keeping=keeping, meanwhile=meanwhile)
-
-
-def _keep(plan: Plan, found: Found, written: Written | None) -> None:
-    """Remember what this request found out, for the next one, and what was not ``written`` with the score."""
-    if not context.is_live():
-        return
-    kept: list[Reading] = []
-    settled: list[SettledReading] = []
-    if written is not None and written.not_remembered is not None:
-        signatures.log_not_remembered("DatabaseError", written.not_remembered)
-    if written is None and not signatures.in_transaction(conf.database):
-        reading = readings.reading_of(plan, found.verified)
-        kept = [] if reading is None else [reading]
-        one = readings.settled_of(plan, found.verified, is_whole=found.is_whole)
-        settled = [] if one is None else [one]
-    signatures.keep(found.checked, plan.now, kept, settled, are_written=written is not None)
-
-
-def _pause(attempt: int) -> None:
+def _pause(number: int) -> None:
     """Up to 5, 20, 80, 320 ms, and half of it at least: a host's scoring, which claims one by one, lasts that long.
 
     At random, for those who collided shall not meet again.
     """
-    time.sleep(random.uniform(0.5, 1) * 0.005 * 4 ** (attempt - 1))
+    time.sleep(random.uniform(0.5, 1) * 0.005 * 4 ** (number - 1))

@@ -27,7 +27,7 @@ def test_addresses_are_scored(one: Community) -> None:
 
 
 def test_one_that_cannot_be_scored_ends_it(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorer_fast.scoring.score.internal_score", lambda *_: {"error": "no"})
+    monkeypatch.setattr("tests.factories.scoring.score", lambda *_: {"error": "no"})
     with pytest.raises(SystemExit, match=OWNER):
         database.score(one.pk)
 

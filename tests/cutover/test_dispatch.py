@@ -15,7 +15,7 @@ from pytest_django import Settings
 from scorer_fast.cutover import circuit, figures, flags
 from scorer_fast.cutover.dispatch import HEADER, dispatch
 from scorer_fast.errors import Problem, Refused, VerifierDown
-from scorer_fast.scoring import context
+from scorer_fast.run import run_of
 
 from .conftest import OWNER, SCORE
 
@@ -41,10 +41,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
 
 def raising(error: BaseException, *, committing: bool = False) -> Callable[[HttpRequest], HttpResponse]:
     def answer(request: HttpRequest) -> HttpResponse:
-        with context.serving(request):
-            if committing:
-                context.committing()
-            raise error
+        run_of(request).is_committing = committing
+        raise error
 
     return answer
 
@@ -194,8 +192,7 @@ def test_time_and_the_database_are_503_and_never_the_hosts_to_bear(
 
 def test_after_a_commit_a_500_is_not_tried_again(fast_path: Put) -> None:
     def answer(request: HttpRequest) -> HttpResponse:
-        with context.serving(request):
-            context.committing()
+        run_of(request).is_committing = True
         return HttpResponse("oops", status=500)
 
     fast_path(answer)

@@ -5,7 +5,7 @@ from django.db import connection
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scorer_fast.db.connection import bigint_array, text_array
+from scorer_fast.db.connection import text_array
 
 pytestmark = pytest.mark.django_db
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -18,12 +18,4 @@ SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_texts_come_back_as_they_were(values: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT %(values)s::text[]", {"values": text_array(values)})
-        assert cursor.fetchone() == (values,)
-
-
-@SHARED
-@given(st.lists(st.integers(-(2**63), 2**63 - 1)))
-def test_so_do_whole_numbers(values: list[int]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT %(values)s::bigint[]", {"values": bigint_array(values)})
         assert cursor.fetchone() == (values,)

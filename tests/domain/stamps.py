@@ -19,7 +19,6 @@ def stamp(key: int = 1, provider: str = "Google", **fields: Any) -> Stamp:
     row: dict[str, Any] = {
         "key": key,
         "provider": provider,
-        "version": None,
         "digest": f"digest{key}",
         "remembered": True,
         "text": None,

@@ -14,13 +14,11 @@ from scorer_fast.domain.dedup import Clash
 from scorer_fast.domain.score import (
     Score,
     StoredScore,
-    earliest_expiry,
     event_fields,
     five_places,
     fresh_answer,
     milliseconds_z,
     score_stamps,
-    shown,
     stored_answer,
 )
 from scorer_fast.domain.weights import Weights
@@ -33,7 +31,7 @@ TWENTY = Decimal("20.00000")
 def scored(
     counting: list[Valid], weights: str = "{}", clashes: list[Clash] | None = None, threshold: str = "20.00000"
 ) -> Score:
-    return score_stamps(shown(counting), earliest_expiry(counting), clashes or [], Weights(weights), Decimal(threshold))
+    return score_stamps(counting, clashes or [], Weights(weights), Decimal(threshold))
 
 
 # ---- numbers

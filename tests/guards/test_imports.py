@@ -15,7 +15,7 @@ FAST_PATH = ("domain", "db", "scoring", "lookups", "http")
 FRONTS = ("lambda_handler",)
 # Modules of this app that anybody may use.
 OWN = {
-    "settings", "errors", "telemetry", "addresses", "revision", "process",
+    "settings", "errors", "telemetry", "inputs", "run", "revision", "process",
     "arrival", "deadline", "outages", "overload",
 }  # fmt: skip
 # Whoever is named here may be imported by the package on the left, besides the standard library and itself.
@@ -23,7 +23,7 @@ ALLOWED = {
     "domain": {"Crypto", "orjson"},
     "db": {"django", "orjson"},
     "scoring": {"domain", "db", *OWN, "django", "didkit", "orjson", "tqdm"},
-    "lookups": {"domain", "db", "scoring", *OWN, "django", "orjson"},
+    "lookups": {"domain", "db", *OWN, "django", "orjson"},
     "http": {
         "domain",
         "scoring",

@@ -1,13 +1,10 @@
 """What each operation sends to the database, at an address's first request and in its steady state.
 
-A name is the constant's in ``scorer_fast.sql``. What each of them costs and is for:
+A name is the constant's (tests/guards/statements.py). What each of them costs and is for:
 
 GET_API_KEY          the key by its prefix
 READ_SCORING         community, weights, passport, score, stamps, links, points: all that scoring needs
-WRITE_SCORING        all that a scoring changes, in one transaction of its own: passport, posted stamps, claims,
-                     the stamps that count, points, the score and its events; and what is kept for the next one
-UPDATE_SCORE         the same where only the score and its event change
-REMEMBER             afterwards, where UPDATE_SCORE wrote: what was read of the stamps, signatures didkit found good
+WRITE_SCORING        all that a scoring changes, in one transaction of its own, with what is kept for the next one
 GET_STORED_SCORE     the stored score and its points
 HAS_SCORE            whether the address was ever scored
 """
@@ -39,7 +36,7 @@ class Sent(NamedTuple):
     steady: list[str]
 
 
-SCORE = Sent(FIRST_SCORE, ["READ_SCORING", "UPDATE_SCORE"])
+SCORE = Sent(FIRST_SCORE, FIRST_SCORE)
 EXPECTED = {
     "v2_score": Sent(["GET_API_KEY", *SCORE.first], ["GET_API_KEY", *SCORE.steady]),
     "internal_score": SCORE,
@@ -55,7 +52,7 @@ EXPECTED = {
     ),
     "cache_get_score": Sent(["GET_STORED_SCORE", *SCORE.first], ["GET_STORED_SCORE"]),
     "cache_calc_score": SCORE,
-    "cache_get_stamps": Sent(["HAS_SCORE", *SCORE.first], ["HAS_SCORE", "LIST_CACHE_STAMPS"]),
+    "cache_get_stamps": Sent(["HAS_SCORE", *SCORE.first], ["HAS_SCORE", "LIST_STAMPS"]),
     "cache_weights": Sent(["GET_WEIGHTS"], []),
     "check_bans": Sent(["LIST_BANS"], ["LIST_BANS"]),
     "check_revocations": Sent(["LIST_REVOKED"], ["LIST_REVOKED"]),

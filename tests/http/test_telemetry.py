@@ -252,7 +252,7 @@ def test_an_exception_is_an_error_of_step_and_request(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("with a secret in it")
 
-    monkeypatch.setattr("scorer_fast.scoring.service.write", broken)
+    monkeypatch.setattr("scorer_fast.scoring.service.write_plan", broken)
     with pytest.raises(ZeroDivisionError):
         good("internal_score").send()
     found = spans()
@@ -301,12 +301,12 @@ def test_counters_of_lost_claims_and_retries(one: Community, monkeypatch: pytest
     real = write.write
     world.give([Claim(OWNER, "Ens", ["v0:shared"])])
 
-    def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
+    def late(run: Any, plan: Any, checked: Any) -> Any:
         if counted().get("claims.lost") is None:
             rows.link("v0:shared", rows.RIVAL)
-        return real(alias, plan, *more, **named)
+        return real(run, plan, checked)
 
-    monkeypatch.setattr(scoring, "write", late)
+    monkeypatch.setattr(scoring, "write_plan", late)
     answer = good("internal_score").send().json()
     assert answer["stamps"]["Ens"]["dedup"] is True
     moved = counted()

@@ -17,17 +17,14 @@ from api.account.models import Community
 from api.demo_issuer import Claim
 from api.registry.models import Event, Score
 from api.scorer_weighted.models import BinaryWeightedScorer
-from scorer_fast.errors import Problem
 from scorer_fast.models import RescoreRun
-from scorer_fast.scoring.communities import CommunityKey
-from scorer_fast.scoring.service import score_address
 from tests.factories.database import database_url
+from tests.factories.scoring import score
 from tests.host import world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMUNITY = CommunityKey(1, external=False)
 # manage.py, with Ctrl-C as in a terminal: a shell that runs the tests in the background has its children ignore it.
 MANAGE = """
 import runpy, signal, sys
@@ -43,7 +40,7 @@ def people(count: int) -> list[str]:
     owners = [world.address(0xE000 + number) for number in range(count)]
     world.give(Claim(address, "Google") for address in owners)
     for address in owners:
-        score_address(address, COMMUNITY, missing=Problem.NO_COMMUNITY)
+        score(address)
     return owners
 
 

@@ -53,14 +53,14 @@ class TestOutside:
         attempts = []
         with crew(1) as other:
 
-            def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
+            def late(run: Any, plan: Any, checked: Any) -> Any:
                 if plan.address == OWNER:
                     attempts.append(plan)
                     if len(attempts) == 1:
                         assert other.together([score(RIVAL).send])[0].status_code == 200
-                return write.write(alias, plan, *more, **named)
+                return write.write(run, plan, checked)
 
-            monkeypatch.setattr(scoring, "write", late)
+            monkeypatch.setattr(scoring, "write_plan", late)
             with transaction.atomic():
                 one.description = "written before, by the caller"
                 one.save()
@@ -78,23 +78,23 @@ class TestOutside:
         before = []
         with crew(1) as other:
 
-            def late(alias: str, plan: Any, *more: Any, **named: Any) -> Any:
+            def late(run: Any, plan: Any, checked: Any) -> Any:
                 if plan.address == OWNER and not before:
                     before.extend(other.together([score(RIVAL).send]))
-                return write.write(alias, plan, *more, **named)
+                return write.write(run, plan, checked)
 
             def score_impatiently() -> Any:
                 with connection.cursor() as cursor:
                     cursor.execute("SET lock_timeout = '1s'")
                 return score(OWNER).send()
 
-            def queued(alias: str, address: str, community_id: int) -> Any:
-                if len(before) == 1:
+            def attempt(run: Any, address: str, community_id: int | None) -> Any:
+                if community_id is not None and len(before) == 1:
                     before.extend(other.together([score_impatiently]))
-                return write.queued(alias, address, community_id)
+                return write.attempt(run, address, community_id)
 
-            monkeypatch.setattr(scoring, "write", late)
-            monkeypatch.setattr(scoring, "queued", queued)
+            monkeypatch.setattr(scoring, "write_plan", late)
+            monkeypatch.setattr(scoring, "attempt", attempt)
             with transaction.atomic():
                 answer = score(OWNER).send()
         assert [response.status_code for response in [*before, answer]] == [200, 200, 200]

@@ -7,8 +7,7 @@ from pytest_django import Settings
 
 from api.account.models import Community
 from api.demo_issuer import Claim
-from scorer_fast.scoring import points as points_sql
-from scorer_fast.scoring import write
+from scorer_fast.scoring import read, write
 from tests.factories import rows, tables
 from tests.factories.requests import INTERNAL, Request, entry
 from tests.factories.rows import OWNER
@@ -86,7 +85,7 @@ def test_no_bonus_at_three() -> None:
 def test_the_cap_of_metamask_awards(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
     limit, count = 5, 14
     monkeypatch.setattr(write, "METAMASK_LIMIT", limit)
-    monkeypatch.setattr(points_sql, "METAMASK_LIMIT", limit)
+    monkeypatch.setattr(read, "METAMASK_LIMIT", limit)
     owners = [rows.address(0x9000 + number) for number in range(count)]
     rows.listed("MetaMaskOG2", *owners)
     rows.listed("TheChosenOnes", *owners)

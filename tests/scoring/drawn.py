@@ -26,11 +26,9 @@ from api.registry.models import (
     Stamp,
 )
 from api.scorer_weighted.models import BinaryWeightedScorer
-from scorer_fast.errors import Problem
-from scorer_fast.models import KeptReading, SettledReading, VerifiedCredential
-from scorer_fast.scoring.communities import CommunityKey
-from scorer_fast.scoring.service import score_address
+from scorer_fast.models import KeptReading, VerifiedCredential
 from tests.factories import rows
+from tests.factories.scoring import score
 from tests.host import world
 
 PEOPLE = tuple(world.address(0xD00D + number) for number in range(5))
@@ -40,7 +38,6 @@ SHARED = ("v0.0.0:one", "v0.0.0:two", "v0.0.0:three", "v1.0.0:four")
 FUTURE = ("2099-01-01T00:00:00Z", "2098-06-01T12:00:00.250+05:30")
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 LISTS = ("MetaMaskOG2", "TheChosenOnes")
-COMMUNITY = CommunityKey(1, external=False)
 EXAMPLES = settings(
     max_examples=40,
     deadline=None,
@@ -210,7 +207,7 @@ def without_time(data: dict[str, Any]) -> dict[str, Any]:
 
 def one_by_one() -> None:
     for owner in Passport.objects.order_by("id").values_list("address", flat=True):
-        score_address(owner, COMMUNITY, missing=Problem.NO_COMMUNITY)
+        score(owner)
 
 
 def undone(act: Callable[[], Any]) -> dict[str, list[str]]:
@@ -227,7 +224,6 @@ def undone(act: Callable[[], Any]) -> dict[str, list[str]]:
 
 def forget() -> None:
     KeptReading.objects.all().delete()
-    SettledReading.objects.all().delete()
 
 
 def give_a_link_away() -> None:

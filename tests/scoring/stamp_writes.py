@@ -1,8 +1,5 @@
 """What may happen to the stamps of ``OWNER``, who has one of Google: every one makes void what was kept of them."""
 
-from typing import Any
-
-import orjson
 from django.db import connection
 
 from api.ceramic_cache.models import CeramicCache, Revocation
@@ -36,12 +33,3 @@ def forget_a_signature() -> None:
 
 def add_a_stamp() -> None:
     rows.stamps(OWNER, "Github")
-
-
-def body_of(answer: orjson.Fragment) -> dict[str, Any]:
-    body: dict[str, Any] = orjson.loads(orjson.dumps(answer))
-    return body
-
-
-def without_times(answer: orjson.Fragment) -> dict[str, Any]:
-    return {name: value for name, value in body_of(answer).items() if name != "last_score_timestamp"}

@@ -4,19 +4,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer_fast.db.connection import bigint_array
 from scorer_fast.domain.credentials import Stamp, read_stamps, row_order
 from scorer_fast.domain.dedup import Link
 from scorer_fast.domain.points import PointsRead
-from scorer_fast.domain.settled import settle
-from scorer_fast.errors import Changed
-from scorer_fast.scoring.kept import read_settled, settled_reading
 from scorer_fast.scoring.plan import Plan, Rules, decide
-from scorer_fast.scoring.read import ScoringRow, Seen, StoredStamp
+from scorer_fast.scoring.read import Copy, ReadToken, ScoringRow
 from tests.domain.stamps import ISSUER, LATER, ME, NOW, OTHER, SOONER, stamp
 
 PROVIDERS = ["Biometrics", "Ens", "Github", "Google", "SelfStakingGold"]
@@ -62,9 +57,7 @@ def scoring_rows(draw: st.DrawFn) -> ScoringRow:
     found = draw(stamps())
     owners = st.sampled_from([ME, OTHER])
     links = draw(st.dictionaries(NULLIFIERS, st.tuples(owners, INSTANTS)))
-    stored = [
-        StoredStamp(100 + number, "", key) for number, key in enumerate(draw(st.lists(st.none() | st.integers(1, 5))))
-    ]
+    stored = [Copy(100 + number, key) for number, key in enumerate(draw(st.lists(st.none() | st.integers(1, 5))))]
     is_scored = draw(st.booleans())
     return ScoringRow(
         community_id=1,
@@ -73,11 +66,14 @@ def scoring_rows(draw: st.DrawFn) -> ScoringRow:
         overrides=(),
         passport_id=7 if is_scored else None,
         score_id=8 if is_scored else None,
-        seen=Seen(bigint_array(each.key for each in found), NOW if found else None, SOONER if is_scored else None),
+        token=ReadToken(" ".join(f"{each.key},1,(0,1)" for each in found), SOONER.isoformat() if is_scored else None),
         is_replacing=False,
+        listed=None,
+        seen="",
+        has_texts=False,
         stamps=tuple(found),
         links={name: Link(name, *link) for name, link in links.items()},
-        stored_stamps=tuple(stored) if is_scored else (),
+        copies=tuple(stored) if is_scored else (),
         points=draw(POINTS),
         is_kept=False,
     )
@@ -89,6 +85,7 @@ RULES = st.builds(
     st.booleans(),
     st.sampled_from([datetime(1970, 1, 1, tzinfo=UTC), LATER]),
     st.booleans(),
+    st.just(True),
 )
 
 
@@ -103,17 +100,14 @@ def planned(row: ScoringRow, rules: Rules) -> Plan:
 def carried_out(plan: Plan) -> ScoringRow:
     """What would be read next, had nobody else come in between."""
     row = plan.row
-    links = dict(row.links)
-    links |= {link.hash: Link(*link) for link in plan.dedup.new_links}
-    links |= {link.hash: Link(link.hash, ME, link.expires_at) for link in plan.dedup.changed_links}
-    kept = [stored for stored in row.stored_stamps if stored.id not in plan.gone_stamp_ids]
-    copied = [StoredStamp(200 + number, "", key) for number, key in enumerate(plan.new_stamp_keys)]
+    kept = [copy for copy in row.copies if copy.id not in plan.gone_copy_ids]
+    copied = [Copy(200 + number, key) for number, key in enumerate(plan.new_copy_keys)]
     return row._replace(
         passport_id=7,
         score_id=8,
-        seen=row.seen._replace(last_score_timestamp=plan.now),
-        links=links,
-        stored_stamps=(*kept, *copied),
+        token=row.token._replace(last_score_timestamp=plan.now.isoformat()),
+        links={link.hash: link for link in plan.links_after()},
+        copies=(*kept, *copied),
         points=plan.points,
     )
 
@@ -128,7 +122,7 @@ def test_the_order_rows_arrive_in_does_not_matter(row: ScoringRow, rules: Rules,
     other = planned(row._replace(stamps=tuple(shuffled), links=dict(links)), rules)
     assert str(other.score.raw) == str(one.score.raw), "to the last digit: floats are added in row order"
     assert (other.score, other.dedup, other.awards) == (one.score, one.dedup, one.awards)
-    assert (other.new_stamp_keys, other.gone_stamp_ids) == (one.new_stamp_keys, one.gone_stamp_ids)
+    assert (other.new_copy_keys, other.gone_copy_ids) == (one.new_copy_keys, one.gone_copy_ids)
     assert other.dedup_events() == one.dedup_events()
     assert other.answer() == one.answer()
 
@@ -144,13 +138,13 @@ def test_a_plan_carried_out_leaves_only_the_score_to_write(row: ScoringRow, rule
 
 
 @given(scoring_rows(), RULES)
-def test_the_stored_stamps_become_exactly_those_that_count(row: ScoringRow, rules: Rules) -> None:
+def test_the_copies_become_exactly_those_that_count(row: ScoringRow, rules: Rules) -> None:
     plan = planned(row, rules)
     counting = sorted((each.key for each in plan.dedup.counting), key=row_order)
-    after = [stored.same_as for stored in carried_out(plan).stored_stamps]
+    after = [copy.same_as for copy in carried_out(plan).copies]
     assert sorted(key for key in after if key is not None) == counting
     assert None not in after
-    assert set(plan.gone_stamp_ids) <= {stored.id for stored in row.stored_stamps}
+    assert set(plan.gone_copy_ids) <= {copy.id for copy in row.copies}
 
 
 @given(scoring_rows(), RULES)
@@ -162,34 +156,3 @@ def test_points_only_for_those_who_pass_and_in_time(row: ScoringRow, rules: Rule
     else:
         assert plan.points is not None
         assert 1 in plan.points.communities
-
-
-INSTANTS_OF_DECIDING = st.sampled_from([NOW, NOW + timedelta(days=29), LATER, LATER + timedelta(days=2)])
-
-
-@given(scoring_rows(), RULES, INSTANTS_OF_DECIDING)
-def test_what_is_settled_comes_to_what_deciding_anew_comes_to(row: ScoringRow, rules: Rules, then: datetime) -> None:
-    """Weights, threshold and time may be others by then; where it no longer holds it is not used."""
-    first = planned(carried_out(planned(row, rules)), rules)
-    assume(not first.dedup.clashes)
-    found = settle(first.row.stamps, first.dedup.counting, now=NOW, with_marks=row.points is not None)
-    kept = read_settled(settled_reading(7, "", "", found).reading)
-    assert kept.holds_at(NOW)
-    later = first.row._replace(weights='{"Github": 3, "Ens": 0.1}', threshold=Decimal("3"))
-    candidates = read_stamps(
-        later.stamps, address=ME, trusted_issuers=rules.trusted_issuers, now=then, multi=rules.multi_nullifier
-    ).candidates
-    anew = decide(later, candidates, address=ME, now=then, rules=rules)
-    alone = later._replace(settled=kept, is_in_full=False, stamps=(), links={}, stored_stamps=())
-    if kept.holds_at(then):
-        plan = decide(alone, (), address=ME, now=then, rules=rules)
-        assert (plan.score, plan.awards, plan.points) == (anew.score, anew.awards, anew.points)
-        assert plan.touches_only_the_score == anew.touches_only_the_score
-        assert (plan.answer(), plan.score_event()) == (anew.answer(), anew.score_event())
-        assert plan.dedup_events() == anew.dedup_events() == []
-        assert list(plan.answer()["stamps"]) == list(anew.answer()["stamps"]), "in the order of the rows"
-    else:
-        with pytest.raises(Changed):
-            decide(alone, (), address=ME, now=then, rules=rules)
-    beside = decide(later._replace(settled=kept), candidates, address=ME, now=then, rules=rules)
-    assert (beside.score, beside.awards, beside.dedup) == (anew.score, anew.awards, anew.dedup)

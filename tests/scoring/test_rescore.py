@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,22 +17,18 @@ from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, HashScorerLink, Passport, Score
 from api.scorer_weighted.models import BinaryWeightedScorer
-from scorer_fast.errors import Problem, VerifierDown
+from scorer_fast.errors import VerifierDown
 from scorer_fast.models import RescoreBatch, RescoreFailure, RescoreRun, VerifiedCredential
 from scorer_fast.scoring import rescore, verifier
-from scorer_fast.scoring import rescore_batch as sql
-from scorer_fast.scoring.communities import CommunityKey
 from scorer_fast.scoring.rescore import CannotRescore, Step
-from scorer_fast.scoring.service import score_address
 from tests.factories import rows
+from tests.factories.scoring import score
 from tests.host import world
 from tests.races.together import crew
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COMMUNITY = CommunityKey(1, external=False)
-RAISE = "DO $$ BEGIN RAISE EXCEPTION 'made to fail' USING ERRCODE = '{}'; END $$"
-DEADLOCK, NO_CONTENTION, CONNECTION_LOST = "40P01", "22P02", "57P01"
+DEADLOCK, NO_CONTENTION = "40P01", "22P02"
 
 
 def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -53,10 +50,6 @@ def people(count: int, *providers: str) -> list[str]:
     return owners
 
 
-def score(address: str) -> None:
-    score_address(address, COMMUNITY, missing=Problem.NO_COMMUNITY)
-
-
 def run(size: int = 100, **options: Any) -> tuple[RescoreRun, list[Step]]:
     """A whole run: its row, and what each step did."""
     steps: list[Step] = []
@@ -66,7 +59,7 @@ def run(size: int = 100, **options: Any) -> tuple[RescoreRun, list[Step]]:
 
 
 def done(steps: list[Step]) -> list[int]:
-    """How many addresses each step did, sorted: two threads report what they did, in any order."""
+    """How many addresses each step did, sorted."""
     return sorted(step.done for step in steps)
 
 
@@ -89,32 +82,35 @@ def elsewhere(act: Callable[[], object]) -> None:
 
 
 def before_writing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], times: int = 1) -> list[int]:
-    """Let ``act`` happen elsewhere after a batch was read; how large the batches were."""
+    """Let ``act`` happen elsewhere after a batch was read; how many addresses were read each time."""
     sizes: list[int] = []
-    read = sql.read_addresses
+    read = rescore.read_many
 
-    def read_then_act(*args: Any, **options: Any) -> Any:
-        found = read(*args, **options)
-        sizes.append(len(found[1]))
+    def read_then_act(*args: Any) -> Any:
+        found = read(*args)
+        sizes.append(len(found))
         if len(sizes) <= times:
             elsewhere(act)
         return found
 
-    monkeypatch.setattr(sql, "read_addresses", read_then_act)
+    monkeypatch.setattr(rescore, "read_many", read_then_act)
     return sizes
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, state: str, times: int) -> None:
-    """Let the server refuse the next ``times`` writes of scores with this SQLSTATE."""
-    store, calls = sql.store_scores, iter(range(times))
-
-    def refused(*args: Any) -> Any:
-        if next(calls, None) is not None:
-            with connection.cursor() as cursor:
-                cursor.execute(RAISE.format(state))
-        return store(*args)
-
-    monkeypatch.setattr(sql, "store_scores", refused)
+@contextmanager
+def refusing(state: str, address: str) -> Iterator[None]:
+    """The server refuses to write a score event of that address, with this SQLSTATE."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF NEW.address = '{address}' THEN RAISE EXCEPTION 'made to fail' USING ERRCODE = '{state}'; END IF; "
+            "RETURN NEW; END $$; CREATE TRIGGER refuse BEFORE INSERT ON registry_event FOR EACH ROW "
+            "EXECUTE FUNCTION refuse()"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("DROP TRIGGER refuse ON registry_event; DROP FUNCTION refuse()")
 
 
 # ---- the plain case
@@ -155,9 +151,7 @@ def test_a_community_without_passports_is_done_at_once(one: Community) -> None:
     assert counts(run()[0]) == (0, 0, 0, 0)
 
 
-def test_signatures_unseen_are_verified_together_and_remembered(
-    one: Community, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signatures_unseen_are_verified_once_and_remembered(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = people(4)
     VerifiedCredential.objects.all().delete()
     asked: list[int] = []
@@ -170,7 +164,7 @@ def test_signatures_unseen_are_verified_together_and_remembered(
     monkeypatch.setattr(verifier, "verify", counting)
     run()
     run()
-    assert asked == [8]
+    assert sum(asked) == 8
     assert VerifiedCredential.objects.count() == 8
     assert events() == dict.fromkeys(owners, 3)
 
@@ -238,12 +232,14 @@ def test_a_time_that_no_driver_can_read_is_written_over(one: Community) -> None:
     assert not Score.objects.extra(where=["last_score_timestamp = 'infinity'"]).exists()
 
 
-def test_a_write_the_server_refuses_falls_apart_into_addresses(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
-    people(3)
-    failing(monkeypatch, NO_CONTENTION, times=1)
-    row, steps = run()
-    assert counts(row) == (3, 3, 0, 0)
-    assert done(steps) == [0, 1, 1, 1]
+def test_a_write_the_server_refuses_costs_its_own_address_alone(one: Community) -> None:
+    owners = people(3)
+    with refusing(NO_CONTENTION, owners[1]):
+        row, steps = run()
+    assert counts(row) == (3, 2, 0, 1)
+    assert done(steps) == [3]
+    assert RescoreFailure.objects.get().error == f"{NO_CONTENTION}: made to fail"
+    assert events() == {owners[0]: 2, owners[1]: 1, owners[2]: 2}
 
 
 # ---- others at work
@@ -259,7 +255,7 @@ def test_stamps_posted_between_read_and_write_win(one: Community, monkeypatch: p
     sizes = before_writing(monkeypatch, post)
     row, steps = run()
     assert counts(row) == (3, 3, 0, 0)
-    assert (sizes, done(steps)) == ([3], [1, 2])
+    assert (sizes, done(steps)) == ([3, 1], [3])
     assert [raw_score(address) for address in owners] == ["1.5", "14.0", "1.5"]
     assert events() == {owners[0]: 2, owners[1]: 3, owners[2]: 2}
 
@@ -269,7 +265,7 @@ def test_a_stamp_deleted_without_a_new_score_is_seen_too(one: Community, monkeyp
     gone = CeramicCache.objects.filter(address=owners[0])
     before_writing(monkeypatch, lambda: gone.update(deleted_at=datetime.now(UTC)))
     _, steps = run()
-    assert done(steps) == [1, 1]
+    assert done(steps) == [2]
     assert [raw_score(address) for address in owners] == ["0", "1.5"]
 
 
@@ -279,13 +275,13 @@ def test_a_lost_claim_is_read_again(one: Community, monkeypatch: pytest.MonkeyPa
     HashScorerLink.objects.filter(hash=wanted).delete()
     sizes = before_writing(monkeypatch, lambda: rows.link(wanted, rows.RIVAL))
     row, steps = run()
-    assert (sizes, [step.done for step in steps]) == ([2, 2], [2])
+    assert (sizes, [step.done for step in steps]) == ([2, 1], [2])
     assert counts(row) == (2, 2, 0, 0)
     assert HashScorerLink.objects.get(hash=wanted).address == rows.RIVAL
     assert [raw_score(address) for address in owners] == ["0", "1.5"]
 
 
-def test_claims_lost_again_and_again_end_one_by_one(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claims_lost_again_and_again_end(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = people(2, "Google")
     wanted = f"v0.0.0:Google:{owners[0]}"
     others = iter([rows.RIVAL, None, rows.RIVAL])
@@ -306,7 +302,7 @@ def test_claims_lost_again_and_again_end_one_by_one(one: Community, monkeypatch:
     assert sum(step.done for step in steps) == 2
 
 
-def test_who_is_being_scored_is_waited_for_alone(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_being_scored_is_scored_later(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
     owners = people(3, "Google")
     held, release = threading.Event(), threading.Event()
 
@@ -329,31 +325,18 @@ def test_who_is_being_scored_is_waited_for_alone(one: Community, monkeypatch: py
 
     _, steps = together([hold, rescore_them])
     assert steps is not None
-    assert done(steps) == [1, 2]
-    assert events() == dict.fromkeys(owners, 2)
-
-
-@pytest.mark.parametrize("times", [1, rescore.ROUNDS])
-def test_a_deadlock_is_tried_again(one: Community, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    owners = people(3)
-    failing(monkeypatch, DEADLOCK, times)
-    row, steps = run()
-    assert counts(row) == (3, 3, 0, 0)
-    assert done(steps) == ([3] if times == 1 else [0, 1, 1, 1])
+    assert done(steps)[-2:] == [1, 2]
     assert events() == dict.fromkeys(owners, 2)
 
 
 def test_an_address_that_stays_busy_is_given_up(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
-    people(2)
-    failing(monkeypatch, DEADLOCK, rescore.ROUNDS)
-
-    def busy(*args: Any, **options: Any) -> None:
-        raise rescore.Refused(Problem.BUSY)
-
-    monkeypatch.setattr(rescore, "score_address", busy)
-    row, _ = run()
-    assert counts(row) == (2, 0, 0, 2)
-    assert set(RescoreFailure.objects.values_list("error", flat=True)) == {"Refused: BUSY"}
+    owners = people(2)
+    monkeypatch.setattr(rescore, "TRIES", 2)
+    with refusing(DEADLOCK, owners[0]):
+        row, steps = run()
+    assert counts(row) == (2, 1, 0, 1)
+    assert done(steps) == [1, 1]
+    assert RescoreFailure.objects.get().error == f"{DEADLOCK}: made to fail"
 
 
 def test_two_at_once_share_the_work(one: Community) -> None:
@@ -407,96 +390,41 @@ def test_every_address_ends_with_the_score_of_its_final_stamps(one: Community) -
         assert list(stored.stamps) == ["Google"]
 
 
-# ---- a helper
-
-
-def test_one_batch_is_read_while_another_is_written(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And where the one being written claims what the other has read to be free, that one is read again."""
-    first, second, third = (owner(number) for number in range(3))
-    for address in (first, second, third):
+def test_addresses_of_one_batch_that_compete_are_scored_in_order(one: Community) -> None:
+    owners = [owner(number) for number in range(3)]
+    for address in owners:
         rows.stamps(address, "Google", nullifiers=["v0.0.0:shared"])
         Passport.objects.create(address=address, community=one)
-    passports = dict(Passport.objects.values_list("address", "id"))
-    was_read = {passport_id: threading.Event() for passport_id in passports.values()}
-    reads: list[int] = []
-    read, store = sql.read_addresses, sql.insert_links
-
-    def read_and_say(alias: str, community_id: int, passport_ids: Sequence[int], **options: Any) -> Any:
-        found = read(alias, community_id, passport_ids, **options)
-        reads.extend(passport_ids)
-        was_read[passport_ids[0]].set()
-        return found
-
-    def store_once_the_next_is_read(*args: Any) -> bool:
-        assert was_read[passports[second]].wait(10), "nobody reads ahead"
-        return store(*args)
-
-    monkeypatch.setattr(sql, "read_addresses", read_and_say)
-    monkeypatch.setattr(sql, "insert_links", store_once_the_next_is_read)
-    row, _ = run(size=1)
+    row, _ = run()
     assert counts(row) == (3, 3, 0, 0)
-    assert reads.count(passports[first]) == 1
-    assert reads.count(passports[second]) == 2
-    assert HashScorerLink.objects.get().address == first
+    assert HashScorerLink.objects.get().address == owners[0]
     counting = {s.passport.address: s.stamps["Google"]["dedup"] for s in Score.objects.select_related("passport")}
-    assert counting == {first: False, second: True, third: True}
-
-
-def test_what_stops_the_helper_stops_the_run(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
-    people(6)
-    decide = rescore.Worker._decide
-
-    def fail_beside(worker: rescore.Worker, *args: Any) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            raise VerifierDown("didkit gave no answer")
-        time.sleep(0.05)  # the helper gets a batch too
-        return decide(worker, *args)
-
-    monkeypatch.setattr(rescore.Worker, "_decide", fail_beside)
-    with pytest.raises(CannotRescore, match="didkit gave no answer"):
-        run(size=1)
-    monkeypatch.undo()
-    assert counts(run()[0]) == (6, 6, 0, 0)
-
-
-def test_inside_a_transaction_and_under_a_throttle_there_is_no_helper(one: Community, settings: Settings) -> None:
-    people(4)
-    threads: set[int] = set()
-    begun = rescore.begin(1, only_changed=False, size=1)
-    with transaction.atomic():
-        rescore.work(begun, lambda step: threads.add(threading.get_ident()))
-    settings.SCORER_FAST = {**settings.SCORER_FAST, "RESCORE_ADDRESSES_PER_SECOND": 1000.0}
-    rescore.work(rescore.begin(1, only_changed=False, size=1), lambda step: threads.add(threading.get_ident()))
-    assert threads == {threading.get_ident()}
+    assert counting == {owners[0]: False, owners[1]: True, owners[2]: True}
 
 
 def committed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """How the batches of a run were committed."""
     found: set[str] = set()
-    record = rescore.Worker._record
+    record = rescore.queries.record_batch
 
-    def recorded(*args: Any) -> None:
-        record(*args)
+    def recorded(*args: Any, **named: Any) -> None:
+        record(*args, **named)
         with connection.cursor() as cursor:
             cursor.execute("SHOW synchronous_commit")
             found.add(cursor.fetchone()[0])
 
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit TO on")
-    monkeypatch.setattr(rescore.Worker, "_record", recorded)
-    monkeypatch.setattr(rescore.signatures, "in_transaction", lambda alias: True)  # no helper
-    run()
-    monkeypatch.undo()
+    with monkeypatch.context() as recording:
+        recording.setattr(rescore.queries, "record_batch", recorded)
+        run()
     return found
 
 
-def test_scores_alone_are_not_waited_for_on_disk(
-    one: Community, monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
+def test_a_batch_is_not_waited_for_on_disk(one: Community, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """A crash of the server takes the last second's batches with the note that they are done."""
     people(2)
     assert committed(monkeypatch) == {"off"}
-    rows.stamps(owner(0), "Ens")
-    assert committed(monkeypatch) == {"on"}, "links and copies are"
     settings.SCORER_FAST = {**settings.SCORER_FAST, "AWAIT_RESCORES": True}
     assert committed(monkeypatch) == {"on"}
 
@@ -515,8 +443,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(one: Community, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         rescore.work(begun, stop_after_two)
     row, steps = run(size=5)
-    # What another thread had begun, it has ended.
-    assert (row.pk, [step.done for step in steps]) in ((begun.id, [2]), (begun.id, []))
+    assert (row.pk, [step.done for step in steps]) == (begun.id, [2])
     assert counts(row) == (6, 6, 0, 0)
     assert events() == dict.fromkeys(owners, 2)
 
@@ -532,22 +459,22 @@ def test_a_lost_connection_ends_the_run_and_nothing_is_half_written(
 ) -> None:
     owners = people(4)
     begun = rescore.begin(1, only_changed=False, size=2)
-    store = sql.store_scores
+    write = rescore.write_batch
 
     def lost(*args: Any) -> Any:
-        stored = store(*args)
+        written = write(*args)
         pid = connection.connection.info.backend_pid
         elsewhere(lambda: connection.cursor().execute("SELECT pg_terminate_backend(%s)", [pid]))
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(10)")
-        return stored
+        return written
 
-    monkeypatch.setattr(sql, "store_scores", lost)
-    with pytest.raises(CannotRescore, match="goes on where this run stopped"):
-        rescore.work(begun, lambda step: None)
+    with monkeypatch.context() as losing:
+        losing.setattr(rescore, "write_batch", lost)
+        with pytest.raises(CannotRescore, match="goes on where this run stopped"):
+            rescore.work(begun, lambda step: None)
     connection.close()
     assert events() == dict.fromkeys(owners, 1)
-    monkeypatch.setattr(sql, "store_scores", store)
     assert counts(run()[0]) == (4, 4, 0, 0)
     assert events() == dict.fromkeys(owners, 2)
 
@@ -627,9 +554,8 @@ def test_lost_time_is_not_made_up_for(settings: Settings, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(rescore.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(rescore.time, "sleep", sleep)
-    pace = rescore.Pace()
-    pace.wait(50)
+    due = rescore._paced(0.0, 50)
     clock[0] += 10.0
-    pace.wait(50)
-    pace.wait(50)
-    assert slept == [0.5, 0.5]
+    due = rescore._paced(due, 50)
+    rescore._paced(due, 50)
+    assert slept == [0.5, 0.0, 0.5]

@@ -54,7 +54,7 @@ def test_batches_leave_what_one_by_one_leaves(
     drawn: dict[str, Any], size: int, multi: str, limit: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FF_MULTI_NULLIFIER = multi
-    for module in ("scoring.points", "scoring.write", "scoring.rescore_batch", "scoring.rescore"):
+    for module in ("scoring.read", "scoring.write"):
         monkeypatch.setattr(f"scorer_fast.{module}.METAMASK_LIMIT", limit)
     with transaction.atomic():
         make(drawn)
@@ -123,7 +123,7 @@ def test_whatever_was_kept_and_happened_since_both_leave_what_scoring_anew_leave
     multi: str,
     then_multi: str,
 ) -> None:
-    """Committed, so that what is kept is used, and that a helper reads ahead."""
+    """Committed, so that what is kept is used."""
     try:
         make(drawn)
         with override_settings(FF_MULTI_NULLIFIER=multi):
@@ -144,20 +144,18 @@ def of(owner: str, texts: list[str]) -> list[str]:
     return [text for text in texts if owner in text]
 
 
-def test_the_batch_reads_its_addresses_in_one_statement(settings: Settings) -> None:
+def test_a_batch_is_four_statements(settings: Settings) -> None:
     make({**QUIET, "people": [{**PERSON, "stamps": [{**STAMP, "provider": name}]} for name in PROVIDERS]})
     one_by_one()
     run = rescore.begin(1, only_changed=False, size=10)
     with connection.execute_wrapper(Recorder()) as _:
-        rescore.Worker("default", run).step()
+        rescore._step("default", run)
     texts = [text for text in Recorder.seen if text.strip().startswith("--")]
     assert [text.strip().splitlines()[0] for text in texts] == [
-        "-- the first batch that is not done and nobody works on; scorer_fast_rescore_todo",
-        "-- what scoring some addresses of a community needs; what the community says in the first row only;",
-        "-- locks passports nobody else holds; registry_passport pkey",
-        "-- stores scores, first ones and over those that were read, with their events by passport;",
+        "-- the first batch that is not done and nobody works on, those never tried first; scorer_fast_rescore_todo",
+        "-- the same for passports of one community, by id, an address at a time; registry_passport pkey",
+        "-- writes the scorings of many addresses, each for itself; db/functions/write_batch_1.sql",
         "-- notes how far a batch is; scorer_fast_rescorebatch pkey",
-        "-- remembers signatures and readings; see db/functions.py",
     ]
 
 

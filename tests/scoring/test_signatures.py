@@ -15,7 +15,9 @@ from pytest_django import Settings
 from api.account.models import Community
 from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import sign_credential
-from scorer_fast.scoring import context
+from scorer_fast.run import Run
+from scorer_fast.scoring import read as reads
+from scorer_fast.scoring import reading
 from scorer_fast.scoring import verify as signatures
 from tests.factories import rows, tables
 from tests.factories.requests import good
@@ -158,7 +160,9 @@ def test_another_version_of_didkit_asks_again(asked: list[str], monkeypatch: pyt
     rows.stamps(OWNER, "Google")
     score()
     asked.clear()
-    monkeypatch.setattr("scorer_fast.scoring.service.VERIFIER", "didkit 9.9.9 {}\n")
+    monkeypatch.setattr(reads, "VERIFIER", "didkit 9.9.9 {}\n")
+    monkeypatch.setattr(reads, "READER", "1 didkit 9.9.9 {}\n")
+    monkeypatch.setattr(reading, "READER", "1 didkit 9.9.9 {}\n")
     score()
     score()
     assert asked == ["Google"]
@@ -200,6 +204,7 @@ def test_how_often_a_sample_is_taken(settings: Settings, monkeypatch: pytest.Mon
     assert not signatures.is_sampled()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("every", [0, 3600])
 def test_expired_ones_are_pruned_now_and_then(every: int, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with connection.cursor() as cursor:
@@ -208,8 +213,8 @@ def test_expired_ones_are_pruned_now_and_then(every: int, settings: Settings, mo
             "VALUES (sha256('a'), now() - '2 hours'::interval, now()), (sha256('b'), now() + '1 day', now())"
         )
     clock = [1e9]
-    monkeypatch.setattr(signatures.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(signatures, "_next_prune", 0.0)
+    monkeypatch.setattr(reading.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(reading, "_next", 0.0)
     own(settings, PRUNE_EVERY_SECONDS=every)
     rows.stamps(OWNER, "Google")
     score()
@@ -275,8 +280,8 @@ def test_two_stamps_with_one_text_are_one_memory(asked: list[str]) -> None:
 def test_a_stamp_expires_while_it_is_remembered(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rows.stamps(OWNER, "Google", expires=rows.soon(60))
     assert set(score()["stamps"]) == {"Google"}
-    real = context.now
-    monkeypatch.setattr(context, "now", lambda: real() + timedelta(seconds=61))
+    real = Run.now
+    monkeypatch.setattr(Run, "now", lambda run: real(run) + timedelta(seconds=61))
     assert score()["stamps"] == {}
     assert tables.rows("registry_stamp") == []
     assert asked == ["Google"]

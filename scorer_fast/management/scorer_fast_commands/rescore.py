@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from scorer_fast.scoring import rescore
-from scorer_fast.scoring import rescore_runs as runs
+from scorer_fast.scoring import rescore_queries as runs
 from scorer_fast.scoring.rescore import CannotRescore, Step
-from scorer_fast.scoring.rescore_runs import RunRow
+from scorer_fast.scoring.rescore_queries import RunRow
 from scorer_fast.settings import conf
 
 from ._changes import remedies
