@@ -76,10 +76,19 @@ load: setup ## users asking TARGET=http://127.0.0.1:8000 (USERS=20, RAMP=2 a sec
 	@$(PYTHON) -m pip install --quiet -r requirements-load.txt
 	@load/run $(PYTHON)
 
+.PHONY: sizes
+sizes: setup ## bytes per address in PostgreSQL, into bench/sizes.json
+	@$(PYTHON) -m bench.sizes
+
 .PHONY: charts
-charts: setup ## draws docs/img/ anew from bench/results.json
+charts: setup ## the charts and every table of the documents, anew from bench/results.json
 	@$(PYTHON) -m pip install --quiet -r requirements-docs.txt
 	@$(PYTHON) -m bench.charts
+	@$(PYTHON) .ci/documents.py
+
+.PHONY: docs
+docs: setup ## the contents and tables of the documents, anew from the code
+	@$(PYTHON) .ci/documents.py
 
 .PHONY: diagrams
 diagrams: ## draws docs/img/architecture.dot, light and dark (graphviz, installed by apt where missing)
