@@ -39,6 +39,9 @@ SHOWN = {
 def marked(text: str, name: str, body: str) -> str:
     """``text`` with ``body`` between the marks of ``name``."""
     opening, closing = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
+    if name == "contents" and opening not in text:  # a new document: below its title
+        title, _, rest = text.partition("\n")
+        text = f"{title}\n\n{opening}\n{closing}\n{rest}"
     before, found, rest = text.partition(opening)
     if not found or closing not in rest:
         raise SystemExit(f"The marks {opening} and {closing} are missing.")
@@ -284,7 +287,7 @@ def written() -> dict[Path, str]:
     parts: dict[Path, dict[str, Callable[[], str]]] = {
         DOCS / "reference.md": {
             "operations": lambda: operations(results),
-            "settings": lambda: settings(ScorerFast, 'key of `SCORER_FAST`'),
+            "settings": lambda: settings(ScorerFast, "key of `SCORER_FAST`"),
             "limits of the guard": lambda: settings(GuardLimits, "key of `GUARD`"),
             "settings of the host": lambda: settings(Host, "setting"),
             "commands": commands,

@@ -46,7 +46,7 @@ class GuardLimits(BaseModel):
     p95_above_ms: Amount | None = None  # milliseconds the fast path's p95 may be above the host's
     p95_ms: Amount | None = None  # milliseconds the p95 may be, whatever the host's is
     mismatches: Count | None = 0  # real mismatches that may be seen within the window below
-    mismatch_window_seconds: Count = 3600
+    mismatch_window_seconds: Count = 3600  # how far back mismatches count
     latch_shadow: bool = True  # False: what is only shadowed is reported, not latched
 
 
@@ -194,20 +194,20 @@ class Host(BaseModel):
     internal_token: Text = Field(default="", alias="CGRANTS_API_TOKEN")  # empty refuses all
     trusted_issuers: Set = Field(default=frozenset(), alias="TRUSTED_IAM_ISSUERS")  # DIDs whose credentials count
     max_bulk_cache_size: int = Field(default=100, alias="MAX_BULK_CACHE_SIZE")  # most entries of one payload
-    human_points_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_ENABLED")
+    human_points_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_ENABLED")  # award human points
     human_points_start: Instant = Field(
         default=EPOCH, alias="HUMAN_POINTS_START_TIMESTAMP"
     )  # Unix seconds; no award before
-    human_points_mta_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_MTA_ENABLED")
-    api_analytics: Switch = Field(default=False, alias="FF_API_ANALYTICS")
-    multi_nullifier: Switch = Field(default=False, alias="FF_MULTI_NULLIFIER")
-    demo_api_key: Text = Field(default="", alias="DEMO_API_KEY")
-    demo_api_key_aliases: Set = Field(default=frozenset(), alias="DEMO_API_KEY_ALIASES")
+    human_points_mta_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_MTA_ENABLED")  # award MTA too
+    api_analytics: Switch = Field(default=False, alias="FF_API_ANALYTICS")  # "on": a row per call of a key
+    multi_nullifier: Switch = Field(default=False, alias="FF_MULTI_NULLIFIER")  # "on": all nullifiers count
+    demo_api_key: Text = Field(default="", alias="DEMO_API_KEY")  # a key that may be used by aliases
+    demo_api_key_aliases: Set = Field(default=frozenset(), alias="DEMO_API_KEY_ALIASES")  # what stands for it
     demo_scorer_id: Id = Field(default=None, alias="DEMO_API_SCORER_ID")  # what a negative scorer id stands for
-    rate_limit_enabled: Truth = Field(default=True, alias="RATELIMIT_ENABLE")
+    rate_limit_enabled: Truth = Field(default=True, alias="RATELIMIT_ENABLE")  # False: no key has a limit
     read_database: Annotated[str, _or("default")] = Field(
         default="default", alias="REGISTRY_API_READ_DB"
-    )  # of look-ups
+    )  # alias that look-ups read from
 
 
 # ---- reading them
