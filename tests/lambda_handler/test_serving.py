@@ -298,7 +298,8 @@ def test_with_nobody_behind_what_would_be_the_hosts_is_503(ask: Asked, monkeypat
         return answer
 
     def is_503(answer: dict[str, Any], key: str = "error") -> bool:
-        return (answer["statusCode"], answer["headers"]["Retry-After"], [*body(answer)]) == (503, "1", [key])
+        assert 1 <= int(answer["headers"]["Retry-After"]) <= 5
+        return (answer["statusCode"], [*body(answer)]) == (503, [key])
 
     assert is_503(unaided(of("v2_score")))
     assert is_503(unaided(of("embed_score")), "detail")
@@ -357,7 +358,7 @@ def test_a_call_that_the_host_answers_after_a_fault_is_counted_once(
     settings.RATELIMIT_ENABLE = True
     AccountAPIKey.objects.update(rate_limit="3/h")
     set_mode("v2_score", "fast")
-    monkeypatch.setattr("scorer_fast.lambda_handler.dialect.score.v2_score", broken)
+    monkeypatch.setattr("scorer_fast.scoring.operations.v2_score", broken)
     assert [ask("v2_score")["statusCode"] for _ in range(4)] == [200, 200, 200, 429]
 
 
