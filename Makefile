@@ -109,6 +109,20 @@ bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBounc
 schemathesis: setup ## thousands of requests made of the OpenAPI document (EXAMPLES=200 of each kind)
 	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PYTHON) -m pytest tests/http/test_schemathesis.py $(ARGS)
 
+.PHONY: demo
+demo: setup ## a slow host with this app in front, traffic and a console (PORT=8001, FAULT=slow to begin broken)
+	@$(PYTHON) -m demo --port $(if $(filter file,$(origin PORT)),8001,$(PORT)) $(if $(FAULT),--fault $(FAULT)) $(ARGS)
+
+.PHONY: demo-fault
+demo-fault: setup ## breaks the demo's fast path, or mends it (FAULT=throw, slow, wrong or none)
+	@$(PYTHON) -m demo fault $(or $(FAULT),none)
+
+.PHONY: monitoring
+monitoring: setup ## dashboards and alerts of ops/ on a real scrape (Debian's Prometheus, installed by apt where missing)
+	@command -v prometheus promtool >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends prometheus; }
+	@$(PYTHON) -m pip install --quiet -r requirements-monitoring.txt
+	@$(PYTHON) ops/check.py
+
 .PHONY: browser
 browser: setup ## the admin's pages in Chromium (Debian's, installed by apt where missing)
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq chromium; }

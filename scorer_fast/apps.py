@@ -45,8 +45,10 @@ class ScorerFastConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  registers the system checks
+        from .cutover import gauges
         from .lookups import weights
 
+        gauges.register()
         _answer_for_health_first()
         weights.forget_on_setting_change()
         post_migrate.connect(_create_missing_functions, sender=self)

@@ -45,11 +45,15 @@ _REQUEST_ID_SEEN = "_scorer_fast_request_id"
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("scorer_fast_facts", default=None)
 
 
-def count(name: str, amount: int = 1) -> None:
-    """Add to a counter of :data:`COUNTERS`, and to the request's log line."""
+def count(name: str, amount: int = 1, *, operation: str | None = None) -> None:
+    """Add to a counter of :data:`COUNTERS`, and to the request's log line.
+
+    The counter's attribute ``operation``: that of the request under way, where it is not given.
+    """
     if amount:
-        _counters[name].add(amount)
         facts = _facts.get()
+        of = operation or (facts or {}).get("operation")
+        _counters[name].add(amount, {"operation": of} if of else None)
         if facts is not None:
             facts[name] = facts.get(name, 0) + amount
 
@@ -112,7 +116,11 @@ class operation:
 
     def __init__(self, operation_id: str, request: HttpRequest) -> None:
         self._id = operation_id
-        self._facts: dict[str, Any] = {"operation": operation_id, "request_id": request_id(request)}
+        self._facts: dict[str, Any] = {
+            "operation": operation_id,
+            "side": "fast",
+            "request_id": request_id(request),
+        }
         self.status: int | None = None
 
     def __enter__(self) -> operation:

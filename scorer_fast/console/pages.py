@@ -33,7 +33,7 @@ class Period(NamedTuple):
 
 
 PERIODS = {
-    "1h": Period("1 h", 60, 2, "%H:%M"),
+    "1h": Period("1 h", 60, 1, "%H:%M"),
     "24h": Period("24 h", 24 * 60, 60, "%H:%M"),
     "7d": Period("7 d", 7 * 24 * 60, 240, "%b %d"),
 }

@@ -23,7 +23,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
-from .. import arrival, deadline, outages, overload, telemetry
+from .. import arrival, deadline, metrics, outages, overload, telemetry
 from ..errors import Problem, Refused
 from ..http import bodies, call
 from ..http.catalogue import OPERATIONS, Operation, find
@@ -136,7 +136,7 @@ def attempt(operation: Operation, request: HttpRequest, arrived: float | None = 
     except BaseException as error:
         _record(operation, request, FAST, started, _interrupted(error))
         raise
-    _record(operation, request, FAST, started, tried.outcome)
+    _record(operation, request, FAST, started, tried.outcome, tried.answer)
     return tried
 
 
@@ -211,7 +211,7 @@ async def _attempt_async(operation: Operation, request: HttpRequest, arrived: fl
     except BaseException as error:
         _record(operation, request, FAST, arrived, _interrupted(error))
         raise
-    _record(operation, request, FAST, arrived, tried.outcome)
+    _record(operation, request, FAST, arrived, tried.outcome, tried.answer)
     return tried
 
 
@@ -283,13 +283,24 @@ def _record_host(
         outcome = _interrupted(end)
     else:
         outcome = outcomes.of_the_host(operation, request, end.status_code)
-    _record(operation, request, LEGACY, arrived, outcome)
+    _record(operation, request, LEGACY, arrived, outcome, None if isinstance(end, BaseException) else end)
 
 
-def _record(operation: Operation, request: HttpRequest, side: str, arrived: float, outcome: Outcome | None) -> None:
+def _record(
+    operation: Operation,
+    request: HttpRequest,
+    side: str,
+    arrived: float,
+    outcome: Outcome | None,
+    answer: HttpResponse | None = None,
+) -> None:
     """Count a request with its time from arrival; never raises."""
     if outcome is not None:
         seconds = time.perf_counter() - arrived
+        status = None if answer is None else answer.status_code
+        metrics.record(operation.id, operation.method, operation.path, side, seconds, outcome.value, status)
+        if side == LEGACY:
+            metrics.log_host(operation.id, seconds, outcome.value, status, telemetry.request_id(request))
         try:
             who = outcomes.caller(operation, request)
         except Exception:
@@ -317,7 +328,7 @@ async def _shadow_async(
 
 
 def _count(operation: Operation, what: str) -> None:
-    telemetry.count(f"cutover.{what}")
+    telemetry.count(f"cutover.{what}", operation=operation.id)
     figures.count(operation.id, what)
 
 

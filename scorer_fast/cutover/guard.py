@@ -21,7 +21,7 @@ from django.db import transaction
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
-from . import figure_queries, figures, flags
+from . import figure_queries, figures, flags, state_queries
 from . import flag_queries as flag_sql
 from . import guard_queries as sql
 from .figures import EMPTY, Figures
@@ -166,9 +166,15 @@ def _advance_rollouts(judgements: Iterable[Judgement], now: datetime, *, dry_run
     rollout.advance(now, {judgement.operation: judgement for judgement in judgements}, dry_run=dry_run)
 
 
+FOLD_AFTER = timedelta(hours=3)  # evidence is long carried on by then
+
+
 def prune(now: datetime) -> tuple[int, int]:
-    """Forget figures and mismatches older than the settings say; how many rows of each."""
+    """Forget what is older than the settings say, and make hours of older minutes; figures and mismatches forgotten."""
     alias = conf.database
+    with transaction.atomic(using=alias):
+        if sql.lock_guard(alias):  # one process at a time
+            state_queries.fold(alias, now - FOLD_AFTER)
     return (
         figure_queries.delete_old_figures(alias, now - timedelta(days=conf.keep_figures_days)),
         finding_queries.delete_old_mismatches(alias, now - timedelta(days=conf.keep_mismatches_days)),

@@ -130,6 +130,18 @@ def _pool() -> Pool:
     return pool
 
 
+def busy() -> int:
+    """Threads of this process's pool that are at work."""
+    pool = _current
+    return 0 if pool is None else len(pool._threads) - pool._idle
+
+
+def waiting() -> int:
+    """Calls that wait for one of them."""
+    pool = _current
+    return 0 if pool is None else pool._calls.qsize()
+
+
 def reset() -> None:
     """End the pool; the next work starts another, with the settings as they are then."""
     global _current

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from ..db.connection import fetch_all
+from ..db.connection import fetch_all, run
 
 
 class SeriesRow(NamedTuple):
@@ -148,3 +148,62 @@ def list_changes(alias: str, targets: list[str] | None, since: datetime, most: i
     """At most ``most`` changes since ``since``, newest first; None: of every target."""
     parameters = {"targets": targets, "since": since, "most": most}
     return [ChangeRow(*row) for row in fetch_all(alias, LIST_CHANGES, parameters)]
+
+
+COUNT_CONNECTIONS = """
+-- connections to this database by what they do; pg_stat_activity
+SELECT CASE WHEN a.state = 'idle' THEN 'idle' ELSE 'used' END AS doing, count(*)
+FROM pg_stat_activity AS a
+WHERE a.datname = current_database()
+  AND a.state IS NOT NULL
+GROUP BY 1
+"""
+
+
+def count_connections(alias: str) -> dict[str, int]:
+    """Connections of all clients: ``idle`` and ``used``."""
+    return {"idle": 0, "used": 0, **{row[0]: row[1] for row in fetch_all(alias, COUNT_CONNECTIONS, {})}}
+
+
+# ---- older minutes become hours: charts of days read no more rows than charts of an hour
+
+FOLD_FIGURES = """
+-- adds the histograms of older minutes to those of their hour; scorer_fast_histogram_cell
+WITH moved AS (
+    DELETE FROM scorer_fast_histogrambucket AS h
+    WHERE h.minute < %(before)s
+      AND h.minute <> date_trunc('hour', h.minute, 'UTC')
+    RETURNING h.operation, h.side, h.minute, h.outcome, h.bucket, h.count, h."distinct", h.callers
+)
+INSERT INTO scorer_fast_histogrambucket AS b (operation, side, minute, outcome, bucket, count, "distinct", callers)
+SELECT m.operation, m.side, date_trunc('hour', m.minute, 'UTC'), m.outcome, m.bucket,
+       sum(m.count), sum(m."distinct"), bit_or(m.callers)
+FROM moved AS m
+GROUP BY 1, 2, 3, 4, 5
+ON CONFLICT (minute, operation, side, outcome, bucket) DO UPDATE
+SET count = b.count + EXCLUDED.count,
+    "distinct" = b."distinct" + EXCLUDED."distinct",
+    callers = b.callers | EXCLUDED.callers
+"""
+FOLD_COUNTS = """
+-- adds the counts of older minutes to those of their hour; scorer_fast_shadowcount_cell
+WITH moved AS (
+    DELETE FROM scorer_fast_shadowcount AS c
+    WHERE c.minute < %(before)s
+      AND c.minute <> date_trunc('hour', c.minute, 'UTC')
+    RETURNING c.operation, c.minute, c.outcome, c.count, c.callers
+)
+INSERT INTO scorer_fast_shadowcount AS s (operation, minute, outcome, count, callers)
+SELECT m.operation, date_trunc('hour', m.minute, 'UTC'), m.outcome, sum(m.count), bit_or(m.callers)
+FROM moved AS m
+GROUP BY 1, 2, 3
+ON CONFLICT (minute, operation, outcome) DO UPDATE
+SET count = s.count + EXCLUDED.count,
+    callers = s.callers | EXCLUDED.callers
+"""
+
+
+def fold(alias: str, before: datetime) -> int:
+    """Make hours of the minutes before the hour of ``before``; how many rows the hours have taken in."""
+    hour = {"before": before.replace(minute=0, second=0, microsecond=0)}
+    return run(alias, FOLD_FIGURES, hour) + run(alias, FOLD_COUNTS, hour)

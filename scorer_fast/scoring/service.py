@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -195,6 +196,8 @@ def write(run: Run, decided: Found | Decided) -> Found | Decided:
         return decided
     with step("write"):
         written = write_plan(run, decided.plan, decided.checked)
+    awarded = Counter(row.action for row in decided.plan.awards.rows)
+    note(**{f"points_{action}": number for action, number in awarded.items()})
     return replace(decided, new_ids=written.new_ids)
 
 

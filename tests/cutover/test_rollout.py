@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from scorer_fast.cutover import flag_queries, flags, rollout, signals, state
+from scorer_fast.cutover import flag_queries, flags, guard, rollout, signals, state
 from scorer_fast.cutover import rollout_queries as sql
 from scorer_fast.cutover.flags import InvalidChange
 from scorer_fast.cutover.guard import Judgement, Rule, Verdict
@@ -155,6 +155,15 @@ def test_a_kill_holds_it_and_its_time_begins_anew() -> None:
     rollout.advance(NOW + HOUR * 1.5, FINE)
     assert flag() == "split 5.00 %"
     rollout.advance(NOW + HOUR * 2, FINE)
+    assert flag() == "split 25.00 %"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("judge", [guard.tick, lambda: call_command("scorer_fast", "guard", stdout=StringIO())])
+def test_whoever_judges_moves_it(judge: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "judge_all", lambda now: list(FINE.values()))
+    rollout.start("v2_score", "5,25,50", 0, now=datetime.now(UTC) - HOUR, **WHO)
+    judge()
     assert flag() == "split 25.00 %"
 
 

@@ -11,11 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from scorer_fast.cutover import figure_queries, figures, flags, state
+from scorer_fast.cutover import figure_queries, figures, flags, state, state_queries
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.shadow import finding_queries
 from scorer_fast.cutover.state import OperationState, Stands
 from scorer_fast.http.catalogue import OPERATIONS
+from scorer_fast.models import HistogramBucket
 from tests.guards.statements import sent
 
 from .conftest import MIDDLEWARE, SCORE
@@ -252,3 +253,28 @@ def test_it_costs_a_bounded_number_of_statements() -> None:
         "LIST_FLAGS", "LIST_ACTIVE_KILLS", "LIST_OPEN_LATCHES", "LIST_VERDICTS", "LIST_SERIES", "LIST_OUTCOMES",
         "LIST_GROUPS", "LIST_ROLLOUTS", "LIST_LAST_CHANGES",
     ]  # fmt: skip
+
+
+def test_older_minutes_become_hours_and_nothing_is_lost() -> None:
+    hour = datetime(2026, 6, 1, 3, tzinfo=UTC)
+    rows = [
+        figure_queries.FigureRow("v2_score", side, hour + timedelta(minutes=minute), outcome, 100, 2, 1, 1 << minute)
+        for side in ("fast", "legacy")
+        for outcome in ("ok", "error")
+        for minute in (0, 7, 59, 60, 61)
+    ]
+    figure_queries.add_figures("default", rows)
+    counts = [
+        figure_queries.CountRow("v2_score", hour + timedelta(minutes=minute), "matched", 3, 1) for minute in (0, 9)
+    ]
+    figure_queries.add_counts("default", counts)
+    before = figures.read_all(hour)
+    state_queries.fold("default", hour + timedelta(minutes=90))
+    assert figures.read_all(hour) == before
+    cells = HistogramBucket.objects.order_by("minute").values_list("minute", "count", "distinct", "callers")
+    folded = [cell for cell in cells if cell[0] == hour]
+    assert folded == [(hour, 6, 3, 1 | 1 << 7 | 1 << 59)] * 4
+    assert {cell[0] for cell in cells} == {hour, hour + timedelta(hours=1), hour + timedelta(minutes=61)}
+    assert figure_queries.list_counts("default", hour) == [("v2_score", "matched", 6)]
+    state_queries.fold("default", hour + timedelta(minutes=90))
+    assert figures.read_all(hour) == before

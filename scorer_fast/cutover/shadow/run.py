@@ -187,6 +187,12 @@ def reset() -> None:
     _worker, _breaker, _doubts = _Worker(), _Breaker(), _Doubts()
 
 
+def waiting() -> int:
+    """Requests of this process that wait to be compared."""
+    queue_ = _worker._queue
+    return 0 if queue_ is None else queue_.qsize()
+
+
 def wait(seconds: float = 10.0) -> bool:
     """Wait until all that was put into the queue is compared; False where that took too long."""
     return _worker.wait(seconds)

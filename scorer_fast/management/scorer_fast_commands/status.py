@@ -140,7 +140,7 @@ def _details(one: OperationState) -> list[str]:
         lines.append("groups of differences: " + ", ".join(f"{n} {name}" for name, n in one.mismatches.items()))
     if one.guard:
         lines.append(f"guard: {one.guard.verdict} at {states.clock(one.guard.judged_at)}")
-        lines += [f"  {rule['verdict']}: {states.said(rule)}" for rule in one.guard.rules]
+        lines += [f"  {rule['name']}, {rule['verdict']}: {states.said(rule)}" for rule in one.guard.rules]
     return lines
 
 
