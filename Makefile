@@ -30,6 +30,7 @@ setup: ## the virtual environment with every pinned dependency
 run: ## the server on PORT (8000), with a database of its own and demo data
 	@.ci/port-free $(PORT) run
 	@$(MAKE) --silent --no-print-directory setup
+	@$(PYTHON) -m api.demo_tokens
 	@$(PYTHON) manage.py seed_demo --migrate --port $(PORT)
 	@.ci/what-stays
 	@DJANGO_SETTINGS_MODULE=$${DJANGO_SETTINGS_MODULE:-settings.local} exec $(PYTHON) -m gunicorn settings.wsgi \
@@ -154,5 +155,5 @@ db-reset: setup ## stops both and removes their data
 
 .PHONY: clean
 clean: db-stop ## removes what was made here: environment, database, caches
-	rm -rf .venv .postgres .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info staticfiles
+	rm -rf .venv .postgres .demo .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info staticfiles
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

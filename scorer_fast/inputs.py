@@ -44,3 +44,14 @@ def check_size(entries: Sized) -> None:
     """Refused where a payload has more entries than ``MAX_BULK_CACHE_SIZE``."""
     if len(entries) > conf.max_bulk_cache_size:
         raise Refused(Problem.TOO_MANY_STAMPS)
+
+
+def storable(text: str) -> str:
+    """``text``; Refused where no table can hold it, nor compare it with anything: NUL, lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused(Problem.NOT_STORABLE) from None
+    if "\x00" in text:
+        raise Refused(Problem.NOT_STORABLE)
+    return text

@@ -71,6 +71,8 @@ class ScorerFast(BaseModel):
 
     model_config = ConfigDict(alias_generator=str.upper, extra="forbid", frozen=True, strict=True)
 
+    # -- the host's revision
+    contract: Literal["auto", "2025-12", "2026-07"] = "auto"  # auto: found out from the host's models and settings
     # -- database and scoring
     database: str = "default"  # alias that scoring reads and writes
     write_attempts: Positive = 5  # read-decide-write rounds before 503
@@ -194,7 +196,11 @@ class Host(BaseModel):
     internal_token: Text = Field(default="", alias="CGRANTS_API_TOKEN")  # empty refuses all
     trusted_issuers: Set = Field(default=frozenset(), alias="TRUSTED_IAM_ISSUERS")  # DIDs whose credentials count
     max_bulk_cache_size: int = Field(default=100, alias="MAX_BULK_CACHE_SIZE")  # most entries of one payload
-    human_points_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_ENABLED")  # award human points
+    human_points_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_ENABLED")  # show human points; award, 2025-12
+    human_points_write_enabled: Truth = Field(
+        default=False, alias="HUMAN_POINTS_WRITE_ENABLED"
+    )  # award human points; since 2026-07
+    siwe_public_key: Text = Field(default="", alias="SIWE_JWT_PUBLIC_KEY")  # PEM, for RS256 tokens; since 2026-07
     human_points_start: Instant = Field(
         default=EPOCH, alias="HUMAN_POINTS_START_TIMESTAMP"
     )  # Unix seconds; no award before

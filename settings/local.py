@@ -3,7 +3,7 @@ REDIS_URL names one. Nothing here is secret; production.py is for servers that o
 
 import os
 
-from api import demo_issuer
+from api import demo_issuer, demo_tokens
 from settings import env, logs
 from settings.base import *  # noqa: F403
 from settings.base import cache, database
@@ -30,6 +30,8 @@ CERAMIC_CACHE_SCORER_ID = env.text("CERAMIC_CACHE_SCORER_ID", "1")
 TRUSTED_IAM_ISSUERS = env.words("TRUSTED_IAM_ISSUERS", tuple(demo_issuer.ISSUERS.values()))
 CGRANTS_API_TOKEN = env.text("CGRANTS_API_TOKEN", "local-internal-token")
 HUMAN_POINTS_ENABLED = env.flag("HUMAN_POINTS_ENABLED", True)
+HUMAN_POINTS_WRITE_ENABLED = env.flag("HUMAN_POINTS_WRITE_ENABLED", True)
+SIWE_JWT_PUBLIC_KEY = env.text("SIWE_JWT_PUBLIC_KEY", demo_tokens.public_key(demo_tokens.KEY_FILE))
 FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")
 FF_MULTI_NULLIFIER = env.text("FF_MULTI_NULLIFIER", "on")
 

@@ -34,6 +34,9 @@ from api.account.models import (
     CustomCredentialRuleset,
     Customization,
     CustomPlatform,
+    EmbedSectionHeader,
+    EmbedSectionOrder,
+    EmbedStampPlatform,
 )
 from api.admin_base import JSONAdmin
 from api.fields import validate_address
@@ -262,6 +265,18 @@ class CustomCredentialInline(admin.StackedInline):
     autocomplete_fields = ("platform", "ruleset")
 
 
+class EmbedSectionOrderInline(admin.TabularInline):
+    model = EmbedSectionOrder
+    extra = 0
+    autocomplete_fields = ("section",)
+
+
+class EmbedStampPlatformInline(admin.TabularInline):
+    model = EmbedStampPlatform
+    extra = 0
+    autocomplete_fields = ("section", "platform")
+
+
 @admin.register(Customization)
 class CustomizationAdmin(admin.ModelAdmin):
     list_display = (
@@ -276,7 +291,7 @@ class CustomizationAdmin(admin.ModelAdmin):
     list_select_related = ("scorer",)
     search_fields = ("path", "partner_name", "scorer__name")
     raw_id_fields = ("scorer",)
-    inlines = (AllowListInline, CustomCredentialInline)
+    inlines = (AllowListInline, CustomCredentialInline, EmbedSectionOrderInline, EmbedStampPlatformInline)
     fieldsets = (
         (None, {"fields": ("path", "partner_name", "scorer", "use_custom_dashboard_panel")}),
         ("Navigation", {"fields": ("show_in_top_nav", "nav_order", "nav_logo")}),
@@ -321,9 +336,15 @@ class CustomizationAdmin(admin.ModelAdmin):
     )
 
 
+@admin.register(EmbedSectionHeader)
+class EmbedSectionHeaderAdmin(admin.ModelAdmin):
+    search_fields = ("name",)
+    ordering = ("name",)
+
+
 @admin.register(CustomPlatform)
 class CustomPlatformAdmin(admin.ModelAdmin):
-    list_display = ("name", "display_name", "platform_type")
+    list_display = ("name", "display_name", "platform_type", "is_evm")
     search_fields = ("name", "display_name")
 
 

@@ -252,6 +252,7 @@ class CustomPlatform(models.Model):
     banner_content = models.CharField(max_length=256, null=True, blank=True)
     banner_cta_text = models.CharField(max_length=256, null=True, blank=True)
     banner_cta_url = models.CharField(max_length=256, null=True, blank=True)
+    is_evm = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return self.display_name or self.name
@@ -284,3 +285,62 @@ class CustomCredential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.display_name}, weight {self.weight}"
+
+
+class EmbedSectionHeader(models.Model):
+    """A heading under which the embedded widget shows platforms."""
+
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EmbedSectionOrder(models.Model):
+    """A section that a customized community's widget shows, and where."""
+
+    order = models.IntegerField(default=0, help_text="Sections come by order, then by id.")
+    customization = models.ForeignKey(Customization, on_delete=models.CASCADE, related_name="embed_sections")
+    section = models.ForeignKey(EmbedSectionHeader, on_delete=models.CASCADE, related_name="orders")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customization", "section"], name="account_embedsectionorder_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Section #{self.section_id} in customization #{self.customization_id}"
+
+
+class EmbedStampPlatform(models.Model):
+    """A platform that a customized community's widget shows in a section."""
+
+    order = models.IntegerField(default=0, help_text="Platforms of a section come by order, then by id.")
+    customization = models.ForeignKey(Customization, on_delete=models.CASCADE, related_name="embed_platforms")
+    section = models.ForeignKey(EmbedSectionHeader, on_delete=models.CASCADE, related_name="platforms")
+    platform = models.ForeignKey("registry.PlatformMetadata", on_delete=models.PROTECT, related_name="embeds")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customization", "platform"], name="account_embedstampplatform_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Platform #{self.platform_id} in customization #{self.customization_id}"
+
+
+class WalletGroupCommunityClaim(models.Model):
+    """Which wallet of one person's stands for all of them in a community."""
+
+    group_key = models.TextField()
+    community = models.ForeignKey(Community, on_delete=models.CASCADE, related_name="wallet_claims")
+    canonical_address = EthAddressField(max_length=42, db_index=True)
+    claimed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["group_key", "community"], name="account_walletgroup_once_per_community"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.canonical_address} in community #{self.community_id}"

@@ -62,7 +62,11 @@ class CeramicCache(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["address", "deleted_at", "id"], name="ceramic_cache_address_live"),
+            models.Index(
+                fields=["address", "-id"],
+                condition=models.Q(deleted_at__isnull=True),
+                name="ceramic_cache_live_by_address",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from api.registry.models import (
     HumanPoints,
     HumanPointsConfig,
     HumanPointsMultiplier,
+    PlatformMetadata,
     Score,
     StampMetadata,
     WeightConfiguration,
@@ -56,10 +57,19 @@ class WeightConfigurationAdmin(admin.ModelAdmin):
     inlines = (WeightConfigurationItemInline,)
 
 
+@admin.register(PlatformMetadata)
+class PlatformMetadataAdmin(admin.ModelAdmin):
+    list_display = ("platform_id", "name")
+    search_fields = ("platform_id", "name")
+    ordering = ("platform_id",)
+
+
 @admin.register(StampMetadata)
 class StampMetadataAdmin(admin.ModelAdmin):
-    list_display = ("provider", "is_beta")
+    list_display = ("provider", "platform", "is_beta")
     list_editable = ("is_beta",)
+    list_select_related = ("platform",)
+    autocomplete_fields = ("platform",)
     search_fields = ("provider",)
     ordering = ("provider",)
 

@@ -214,11 +214,27 @@ class HumanPointsCommunityQualifiedUsers(models.Model):
         return f"{self.address} in community #{self.community_id}"
 
 
+class PlatformMetadata(models.Model):
+    """A platform that providers belong to, by the id that the widget knows it by."""
+
+    platform_id = models.CharField(max_length=100, unique=True)
+    name = models.CharField(max_length=255)
+
+    class Meta:
+        verbose_name_plural = "platform metadata"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class StampMetadata(models.Model):
     """What is known of a provider apart from its weight."""
 
     provider = models.CharField(max_length=100, unique=True)
     is_beta = models.BooleanField(default=False)
+    platform = models.ForeignKey(
+        PlatformMetadata, on_delete=models.SET_NULL, null=True, blank=True, related_name="providers"
+    )
 
     class Meta:
         verbose_name_plural = "stamp metadata"

@@ -120,7 +120,7 @@ def _unusable_stamps(case: Case) -> bool:
     unusable = False
     for entry in _entries(case.request):
         stamp, provider = (entry, None) if embedded or not isinstance(entry, dict) else _posted(entry)
-        if stamp is None and case.operation == "cache_patch_stamps":
+        if not stamp and case.operation == "cache_patch_stamps":
             continue
         if not isinstance(stamp, dict):
             unusable = True
@@ -262,8 +262,8 @@ DELIBERATE: tuple[Deliberate, ...] = (
     ),
     Deliberate(
         "weights_of_no_community",
-        "embed_weights of an unknown community, or one that is no number: 404",
-        frozenset({"embed_weights"}),
+        "embed_weights and embed_config of an unknown community, or one that is no number: 404",
+        frozenset({"embed_weights", "embed_config"}),
         lambda case: case.failed_and_refused(404),
     ),
     Deliberate(
@@ -273,8 +273,14 @@ DELIBERATE: tuple[Deliberate, ...] = (
         _token_without_address,
     ),
     Deliberate(
+        "token_without_expiry",
+        "a token without exp: 401",
+        _TOKEN,
+        lambda case: case.control.status != 401 == case.candidate.status and "exp" not in case.request.claims,
+    ),
+    Deliberate(
         "calc_without_scorer",
-        "cache_calc_score with a null scorer: 422",
+        "cache_calc_score with a null scorer, or without one: 422",
         frozenset({"cache_calc_score"}),
         lambda case: case.failed_and_refused(422),
     ),

@@ -1,4 +1,4 @@
-"""The twenty operations as one NinjaAPI with a namespace of its own, so that it lives beside the host's."""
+"""The operations as one NinjaAPI with a namespace of its own, so that it lives beside the host's."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from ninja.parser import Parser
 
-from .. import __version__, deadline, overload, telemetry
+from .. import __version__, deadline, overload, revision, telemetry
 from ..errors import Problem, Refused
 from ..outages import is_outage, tell
 from ..run import run_of
 from . import bodies, ceramic_cache, docs, embed, internal, v2
 from .body import parse
-from .catalogue import find
+from .catalogue import BY_ID, find
 from .problems import problem_response, refused_response
+from .routing import where_it_is
 
 View = Callable[..., HttpResponse]
 
 
-class StrictParser(Parser):
-    """JSON as the tables can hold it."""
+class LenientParser(Parser):
+    """JSON as the host reads it: what no table can hold is refused where it would be stored or compared, not here."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         return parse(request.body)
@@ -37,7 +38,7 @@ api = docs.DocumentedAPI(
     docs=docs.LocalSwagger(),
     docs_url=docs.PAGE,
     openapi_url=docs.DOCUMENT,
-    parser=StrictParser(),
+    parser=LenientParser(),
 )
 for family in (v2, embed, ceramic_cache, internal):
     api.add_router("", family.router)
@@ -98,12 +99,18 @@ def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[U
     return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 
-def _only_documents_guarded(pattern: Any) -> Any:
-    return _wrapped([pattern], docs.guarded)[0] if pattern.name in ("openapi-json", "openapi-view") else pattern
+def _as_served(pattern: Any) -> Any:
+    """Documents for whom they are meant; an operation where the host's revision has it."""
+    if pattern.name in ("openapi-json", "openapi-view"):
+        return _wrapped([pattern], docs.guarded)[0]
+    operation = BY_ID.get(pattern.name or "")
+    if operation is None or operation.since == revision.OLDEST.name:
+        return pattern
+    return _wrapped([pattern], functools.partial(where_it_is, operation))[0]
 
 
 # Once: Ninja 1.3 registers the API anew each time it is asked.
-_URLS = [_only_documents_guarded(pattern) for pattern in api.urls[0]]
+_URLS = [_as_served(pattern) for pattern in api.urls[0]]
 # Every view instrumented; what is unexpected is raised to the caller.
 PATTERNS = _wrapped(_URLS, _answering)
 # The same for a service of its own, where nobody stands behind it: what an outage is answered is in its line too.

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jwt
 from django.http import HttpRequest
 from ninja.security import APIKeyHeader, HttpBearer
 
-from ..domain.addresses import is_address
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow
 from ..lookups.api_keys import authenticate
 from ..run import run_of
 from ..settings import conf
 from ..telemetry import note, step
+from . import tokens
 
 
 class ApiKeyAuth(APIKeyHeader):
@@ -76,7 +73,7 @@ class Token(NamedTuple):
 
 
 class TokenAuth(HttpBearer):
-    """An access token of the host's, HS256 whatever its header says. ``request.auth`` is the :class:`Token`."""
+    """An access token of the host's (``http/tokens.py``). ``request.auth`` is the :class:`Token`."""
 
     def __call__(self, request: HttpRequest) -> Token:
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -86,40 +83,9 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Token:
         with step("auth"):
-            claims = _claims(token)
-            did = claims.get("did")
-            if claims.get("token_type") != "access" or not claims.get("jti") or not isinstance(did, str):
-                raise Refused(Problem.INVALID_TOKEN)
-            address = did.rpartition(":")[2].lower()
-            if not is_address(address):
-                raise Refused(Problem.INVALID_TOKEN)
+            address = tokens.address_of(token)
         note(address=address)
         return Token(address)
-
-
-def _claims(token: str) -> dict[str, Any]:
-    try:
-        claims = _decoded(token, conf.jwt_signing_key)
-    except (jwt.PyJWTError, ArithmeticError, RecursionError, TypeError, ValueError):
-        raise Refused(Problem.INVALID_TOKEN) from None
-    # What was good may have expired since, or the clock may have been turned back.
-    now = datetime.now(UTC).timestamp()
-    if int(claims["exp"]) <= now or int(claims.get("nbf", 0)) > now:
-        raise Refused(Problem.INVALID_TOKEN)
-    return claims
-
-
-@lru_cache(maxsize=1024)
-def _decoded(token: str, key: str) -> dict[str, Any]:
-    """The claims of a good token; a client sends the same one again and again. What is not good is not kept."""
-    claims: dict[str, Any] = jwt.decode(
-        token,
-        key,
-        algorithms=["HS256"],
-        options={"require": ["exp"], "verify_aud": False, "verify_iss": False, "verify_sub": False,
-                 "verify_jti": False},
-    )  # fmt: skip
-    return claims
 
 
 api_key_auth = ApiKeyAuth()

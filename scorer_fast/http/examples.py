@@ -51,6 +51,7 @@ SCORE = {
     "stamps": {"Google": _stamp("1.50000"), "Github": _stamp("7.12300")},
     "points_data": None,
     "possible_points_data": None,
+    "linked_score": None,
 }
 POINTS = {"total_points": 270, "is_eligible": True, "multiplier": 1, "breakdown": {"HBI": 120, "HCH": 75, "HKY": 75}}
 STAMPS = {
@@ -71,6 +72,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "embed_validate_api_key": Example({"embed_rate_limit": "2000/15m"}),
     "embed_weights": Example(WEIGHTS, {"community_id": "1"}),
+    "embed_config": Example(
+        {
+            "weights": WEIGHTS,
+            "stamp_sections": [
+                {"title": "Physical Verification", "order": 1, "items": [{"platform_id": "CleanHands", "order": 1}]}
+            ],
+        },
+        {"community_id": "1"},
+    ),
     "cache_add_stamps": Example(STAMPS_AND_SCORE, body=ENTRIES),
     "cache_patch_stamps": Example(STAMPS_AND_SCORE, body=[*ENTRIES, {"provider": "Github"}]),
     "cache_delete_stamps": Example({"success": True, "stamps": []}, body=[{"provider": "Google"}]),

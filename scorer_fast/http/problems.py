@@ -32,7 +32,7 @@ PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.NO_CREDENTIALS: (400, "Must provide valid credential(s)"),
     Problem.SEVERAL_SUBJECTS: (400, "All credentials must be issued to the same address"),
     Problem.UNREADABLE_BODY: (400, "Cannot parse request body"),
-    Problem.NOT_STORABLE: (422, "The request holds a character that cannot be stored."),
+    Problem.NOT_STORABLE: (422, "The request holds a character, number or nesting that cannot be stored."),
     Problem.STAMP_NOT_AN_OBJECT: (422, "A stamp must be a JSON object."),
     Problem.STAMP_WITHOUT_PROOF_VALUE: (
         422,

@@ -14,7 +14,7 @@ from ..domain.score import milliseconds_z
 from ..lookups import service as lookups
 from ..lookups.queries import StakeEventRow, StakeRow
 from ..lookups.service import LookUp
-from ..lookups.weights import Known
+from ..lookups.weights import Config, Known
 from ..run import run_of
 from ..scoring import service as scoring
 
@@ -92,6 +92,11 @@ def membership_body(is_member: bool) -> dict[str, Any]:
 def contributions_body(given: tuple[float, float]) -> dict[str, Any]:
     """How many, and how much."""
     return {"num_grants_contribute_to": given[0], "total_contribution_amount": given[1]}
+
+
+def embed_config_body(config: Config) -> dict[str, Any]:
+    """What the embedded widget shows; the sections are JSON as PostgreSQL wrote it."""
+    return {"weights": config.weights.floats, "stamp_sections": orjson.Fragment(config.sections)}
 
 
 def ban_body(hash_: str | None, ban: Ban | None) -> dict[str, Any]:

@@ -1,39 +1,42 @@
-"""How a router function becomes an endpoint: by its name in the catalogue, and nowhere else."""
+"""How a router function becomes an endpoint: by its row in the catalogue, and nothing else."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.http import Http404, HttpRequest
 from ninja import Router
 
-from .catalogue import BY_ID
-from .schemas import Detail, Invalid
+from . import auth, schemas
+from .catalogue import BY_ID, Auth, Operation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 ALWAYS = {
-    400: Detail,
-    422: Invalid,
-    503: Detail,
+    400: schemas.Detail,
+    422: schemas.Invalid,
+    503: schemas.Detail,
 }  # an unreadable body or address, a malformed request, contention
+WHO: dict[Auth, Any] = {
+    Auth.NONE: None,
+    Auth.API_KEY: auth.api_key_auth,
+    Auth.INTERNAL: auth.internal_auth,
+    Auth.TOKEN: auth.token_auth,
+}
 
 
-def endpoint(
-    router: Router, *, answers: Any, status: int = 200, refuses: tuple[int, ...] = (), auth: Any = None
-) -> Callable[[F], F]:
-    """Route the function under the method and path of the operation it is named after.
-
-    ``answers``: the schema of a good answer. ``refuses``: error statuses besides those every operation has.
-    """
+def endpoint(router: Router) -> Callable[[F], F]:
+    """Route the function as the operation it is named after."""
 
     def register(function: F) -> F:
         operation = BY_ID[function.__name__]
-        responses = {status: answers} | ALWAYS | dict.fromkeys(refuses, Detail)
-        if auth is not None:
-            responses[401] = Detail
-        if operation.method != "GET":
-            responses[413] = Detail  # a body longer than is taken
+        errors = [
+            *operation.refuses,
+            *([] if operation.auth is Auth.NONE else [401]),
+            *([] if operation.method == "GET" else [413]),  # a body longer than is taken
+        ]
         return router.api_operation(
             [operation.method],
             operation.path,
@@ -42,8 +45,23 @@ def endpoint(
             summary=operation.summary,
             description=function.__doc__,
             tags=[operation.group],
-            response=responses,
-            auth=auth,
+            response={operation.status: getattr(schemas, operation.answers)}
+            | ALWAYS
+            | dict.fromkeys(errors, schemas.Detail),
+            auth=WHO[operation.auth],
+            deprecated=operation.deprecated or None,
         )(function)
 
     return register
+
+
+def where_it_is(operation: Operation, view: Callable[..., Any]) -> Callable[..., Any]:
+    """``view``, which is not there in revisions of the host that do not have the operation."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not operation.is_there:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return answer

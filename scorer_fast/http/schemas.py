@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ninja import Schema
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 
 class StampScore(Schema):
@@ -36,6 +36,7 @@ class Score(Schema):
     stamps: dict[str, StampScore] | None
     points_data: Points | None
     possible_points_data: Points | None
+    linked_score: Any = None  # since 2026-07; null for an address that is linked to no other
 
 
 class CachedStamp(Schema):
@@ -58,6 +59,25 @@ class EmbedRateLimit(Schema):
     embed_rate_limit: str | None
 
 
+Weights = dict[str, float]
+
+
+class EmbedItem(Schema):
+    platform_id: str
+    order: int
+
+
+class EmbedSection(Schema):
+    title: str
+    order: int
+    items: list[EmbedItem]
+
+
+class EmbedConfig(Schema):
+    weights: Weights
+    stamp_sections: list[EmbedSection]
+
+
 class Ban(Schema):
     hash: str | None
     is_banned: bool
@@ -69,6 +89,10 @@ class Ban(Schema):
 class Revocation(Schema):
     proof_value: str
     is_revoked: bool
+
+
+Bans = list[Ban]
+Revocations = list[Revocation]
 
 
 class Membership(Schema):
@@ -129,41 +153,47 @@ class Invalid(Schema):
 # ---- bodies: without Ninja's Schema, which wraps every object of a payload to read it from a model
 
 
-class StampToAdd(BaseModel):
-    provider: str
-    stamp: Any
-    address: str | None = None
+class Form(BaseModel):
+    """An object of a body; what is none has no members, as in the host. Members that no form names are free."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _members(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {}
 
 
-class StampToPatch(BaseModel):
+class StampToAdd(Form):
     provider: str
     stamp: Any = None
-    address: str | None = None
 
 
-class StampToDelete(BaseModel):
+class StampToPatch(Form):
     provider: str
-    address: str | None = None
+    stamp: Any = None
 
 
-class EmbedStamps(BaseModel):
+class StampToDelete(Form):
+    provider: str
+
+
+class EmbedStamps(Form):
     scorer_id: int
     stamps: list[Any]
 
 
-class AlternateScorer(BaseModel):
+class AlternateScorer(Form):
     alternate_scorer_id: int
 
 
-class CredentialSubject(BaseModel):
+class CredentialSubject(Form):
     hash: str | None
     provider: str | None
     id: str | None
 
 
-class Credential(BaseModel):
+class Credential(Form):
     credentialSubject: CredentialSubject
 
 
-class ProofValues(BaseModel):
+class ProofValues(Form):
     proof_values: list[str]

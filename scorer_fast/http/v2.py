@@ -7,9 +7,8 @@ from ninja import Router
 
 from ..lookups import api_keys
 from ..scoring import operations
-from . import schemas
 from .analytics import recorded
-from .auth import api_key_auth, key_of
+from .auth import key_of
 from .rate_limit import check_rate_limit
 from .responses import answered, score_body
 from .routing import endpoint
@@ -17,7 +16,7 @@ from .routing import endpoint
 router = Router()
 
 
-@endpoint(router, answers=schemas.Score, refuses=(403, 404, 429), auth=api_key_auth)
+@endpoint(router)
 def v2_score(request: HttpRequest, scorer_id: int, address: str) -> HttpResponse:
     """The score of an address, decided anew; a negative scorer id means the demo scorer."""
     key = key_of(request)

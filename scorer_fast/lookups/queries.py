@@ -96,6 +96,41 @@ def get_weights(alias: str, community_id: int) -> tuple[str | None] | None:
     return fetch_one(alias, GET_WEIGHTS, {"community_id": community_id}, repeatable=True)
 
 
+GET_EMBED_CONFIG = """
+-- the weights of a community's scorer, and the sections its widget shows, as JSON; account_community pkey,
+-- account_customization (scorer_id), account_embedsectionorder and account_embedstampplatform (customization_id)
+SELECT COALESCE(w.weights, b.weights)::text,
+       (SELECT json_agg(
+                   json_build_object(
+                       'title', h.name,
+                       'order', o."order",
+                       'items', COALESCE(
+                           (SELECT json_agg(
+                                       json_build_object('platform_id', m.platform_id, 'order', p."order")
+                                       ORDER BY p."order", p.id)
+                            FROM account_embedstampplatform AS p
+                            JOIN registry_platformmetadata AS m ON m.id = p.platform_id
+                            WHERE p.customization_id = o.customization_id
+                              AND p.section_id = o.section_id),
+                           '[]'))
+                   ORDER BY o."order", o.id)::text
+        FROM account_customization AS z
+        JOIN account_embedsectionorder AS o ON o.customization_id = z.id
+        JOIN account_embedsectionheader AS h ON h.id = o.section_id
+        WHERE z.scorer_id = c.id)
+FROM account_community AS c
+LEFT JOIN scorer_weighted_scorer AS s ON s.id = c.scorer_id
+LEFT JOIN scorer_weighted_weightedscorer AS w ON w.scorer_ptr_id = s.id AND s.type = 'WEIGHTED'
+LEFT JOIN scorer_weighted_binaryweightedscorer AS b ON b.scorer_ptr_id = s.id AND s.type = 'WEIGHTED_BINARY'
+WHERE c.id = %(community_id)s
+"""
+
+
+def get_embed_config(alias: str, community_id: int) -> tuple[str | None, str | None] | None:
+    """The weights as JSON text (None where the scorer has none) and the sections as JSON text (None without any)."""
+    return fetch_one(alias, GET_EMBED_CONFIG, {"community_id": community_id}, repeatable=True)
+
+
 class StakeRow(NamedTuple):
     """A stake; ``amount`` with 18 decimals and ``last_updated_in_block`` as their digits."""
 

@@ -10,6 +10,7 @@ from .. import inputs
 from ..domain.addresses import checksummed, is_address
 from ..domain.bans import Ban, first_ban
 from ..errors import Problem, Refused
+from ..inputs import storable
 from ..run import Run
 from ..settings import conf
 from ..telemetry import step
@@ -41,12 +42,6 @@ def decide(run: Run, question: LookUp, found: Any) -> Any:
     return question.tell(found)
 
 
-def _storable(*texts: str) -> None:
-    """Refused for text that PostgreSQL cannot compare with anything."""
-    if any("\x00" in text for text in texts):
-        raise Refused(Problem.NOT_STORABLE)
-
-
 def _as_found(found: Any) -> Any:
     return found
 
@@ -67,9 +62,9 @@ def check_bans(subjects: Sequence[Subject]) -> LookUp:
     did = next(iter(ids), None)
     if did is None:
         raise Refused(Problem.NO_CREDENTIALS)
-    written = did.rpartition(":")[2]
+    written = storable(did).rpartition(":")[2]
     address = inputs.as_given(written)
-    hashes = sorted({subject.hash for subject in subjects if subject.hash})
+    hashes = sorted({storable(subject.hash) for subject in subjects if subject.hash})
 
     def tell(bans: Sequence[Ban]) -> list[tuple[str | None, Ban | None]]:
         return [
@@ -96,7 +91,7 @@ def _spellings(address: str) -> list[str]:
 def check_revocations(proof_values: Sequence[str]) -> LookUp:
     """Per proof value whether it is revoked, in the order of the request."""
     inputs.check_size(proof_values)
-    named = sorted(set(proof_values))
+    named = sorted(set(map(storable, proof_values)))
     return LookUp(
         lambda run: queries.list_revoked(conf.read_database, named) if named else set(),
         lambda revoked: [(proof_value, proof_value in revoked) for proof_value in proof_values],
@@ -105,21 +100,20 @@ def check_revocations(proof_values: Sequence[str]) -> LookUp:
 
 def allow_list(name: str, address: str) -> LookUp:
     """Whether the address, lower-cased and otherwise as it is, is on the list of that name."""
-    _storable(name, address)
-    lowered = inputs.as_given(address)
-    return LookUp(lambda run: queries.is_listed(conf.read_database, name, lowered), _as_found)
+    named, lowered = storable(name), inputs.as_given(storable(address))
+    return LookUp(lambda run: queries.is_listed(conf.read_database, named, lowered), _as_found)
 
 
 def credential_definition(provider_id: str) -> LookUp:
     """The ruleset's definition as JSON text; ``%23`` in the id means ``#``."""
-    _storable(provider_id)
+    named = storable(provider_id).replace("%23", "#")
 
     def tell(ruleset: str | None) -> str:
         if ruleset is None:
             raise Refused(Problem.NOT_FOUND)
         return ruleset
 
-    return LookUp(lambda run: queries.get_ruleset(conf.read_database, provider_id.replace("%23", "#")), tell)
+    return LookUp(lambda run: queries.get_ruleset(conf.read_database, named), tell)
 
 
 def gtc_stake(address: str) -> LookUp:

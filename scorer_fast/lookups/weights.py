@@ -1,10 +1,10 @@
-"""``embed_weights`` and ``cache_weights``: a community's weights, at most a minute old."""
+"""``embed_weights``, ``cache_weights`` and ``embed_config``: a community's weights, at most a minute old."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.signals import setting_changed
 
@@ -14,8 +14,11 @@ from ..errors import Problem, Refused
 from ..run import in_transaction
 from ..settings import conf
 from ..telemetry import note
-from .queries import get_weights
+from .queries import get_embed_config, get_weights
 from .service import LookUp
+
+Key = tuple[str, int]  # database and community
+T = TypeVar("T")
 
 _ENTRIES = 1000  # communities a process remembers
 
@@ -27,18 +30,20 @@ class Known(NamedTuple):
     floats: dict[str, float]
 
 
+class Config(NamedTuple):
+    """What a community's widget shows: its weights, and its sections as JSON text."""
+
+    weights: Known
+    sections: str
+
+
 _lock = threading.Lock()
-_remembered: dict[tuple[str, int], tuple[float, Known]] = {}
+_remembered: dict[Key, tuple[float, Known]] = {}
 
 
 def embed_weights(community_id: str | None) -> LookUp:
     """The weights of the community of that number, else of the configured one; Refused where there is none."""
-    if not community_id:
-        return cache_weights()
-    try:
-        return _weights(int(community_id))
-    except ValueError:
-        raise Refused(Problem.NO_COMMUNITY) from None
+    return _weights(_number(community_id)) if community_id else cache_weights()
 
 
 def cache_weights() -> LookUp:
@@ -48,30 +53,61 @@ def cache_weights() -> LookUp:
     return _weights(conf.cache_scorer_id)
 
 
-def _weights(community_id: int) -> LookUp:
+def embed_config(community_id: str) -> LookUp:
+    """The weights as :func:`embed_weights` has them, and the sections of the widget; Refused without a community."""
+    number = _checked(_number(community_id))
+    return LookUp(lambda run: _read_config((conf.read_database, number)), _or_no_community)
+
+
+def _number(community_id: str) -> int:
+    """A community's id as a request writes it; Refused for what no id can be."""
+    try:
+        return int(community_id)
+    except ValueError:
+        raise Refused(Problem.NO_COMMUNITY) from None
+
+
+def _checked(community_id: int) -> int:
     if abs(community_id) > BIGINT:
         raise Refused(Problem.NO_COMMUNITY)
     note(scorer_id=community_id)
+    return community_id
+
+
+def _weights(community_id: int) -> LookUp:
+    _checked(community_id)
     return LookUp(lambda run: _known_or_read((conf.read_database, community_id)), _or_no_community)
 
 
-def _or_no_community(weights: Known | None) -> Known:
-    if weights is None:
+def _or_no_community(found: T | None) -> T:
+    if found is None:
         raise Refused(Problem.NO_COMMUNITY)
-    return weights
+    return found
 
 
-def _known_or_read(key: tuple[str, int]) -> Known | None:
-    # What a caller's transaction sees may be rolled back: it is neither remembered nor answered from memory.
-    is_own = not in_transaction(key[0])
-    known = _remembered.get(key) if is_own else None
-    if known is not None and known[0] > time.monotonic():
-        return known[1]
+def _known_or_read(key: Key) -> Known | None:
+    known = _known(key)
+    if known is not None:
+        return known
     row = get_weights(*key)
-    if row is None:
-        return None  # and not remembered: a community that is created answers at once
-    weights = Known(row[0] or "{}", Weights(row[0]).as_floats())
-    if is_own:
+    # A community that is missing is not remembered: one that is created answers at once.
+    return None if row is None else _remember(key, row[0])
+
+
+def _read_config(key: Key) -> Config | None:
+    row = get_embed_config(*key)
+    return None if row is None else Config(_known(key) or _remember(key, row[0]), row[1] or "[]")
+
+
+def _known(key: Key) -> Known | None:
+    # What a caller's transaction sees may be rolled back: it is neither remembered nor answered from memory.
+    known = None if in_transaction(key[0]) else _remembered.get(key)
+    return known[1] if known is not None and known[0] > time.monotonic() else None
+
+
+def _remember(key: Key, text: str | None) -> Known:
+    weights = Known(text or "{}", Weights(text).as_floats())
+    if not in_transaction(key[0]):
         with _lock:
             if len(_remembered) >= _ENTRIES:
                 _remembered.clear()

@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
+from .. import revision
 from ..db.communities import CommunityKey
 from ..domain import points
 from ..domain.score import stored_answer
 from ..errors import Problem, Refused
-from ..inputs import check_size, lowered, require_own
+from ..inputs import check_size, lowered, require_own, storable
 from ..run import Run
 from ..settings import conf
 from ..telemetry import note
@@ -109,8 +110,8 @@ def cache_add_stamps(address: str, entries: Sequence[Entry], *, names_scorer: bo
 def cache_patch_stamps(address: str, entries: Sequence[Entry]) -> Question:
     """Remove the address's stamps of every named provider, store those that bring a stamp, and score."""
     check_size(entries)
-    posted = payloads.posted_stamps([entry for entry in entries if entry.stamp is not None])
-    providers = list(dict.fromkeys(entry.provider for entry in entries))
+    posted = payloads.posted_stamps([entry for entry in entries if entry.stamp])
+    providers = list(dict.fromkeys(storable(entry.provider) for entry in entries))
     return Question(
         address,
         CommunityKey(_configured()),
@@ -124,7 +125,7 @@ def cache_patch_stamps(address: str, entries: Sequence[Entry]) -> Question:
 def cache_delete_stamps(address: str, providers: Sequence[str]) -> Question:
     """Remove the address's stamps of the named providers, and score; Refused when there was none."""
     check_size(providers)
-    named = sorted(set(providers))
+    named = sorted(set(map(storable, providers)))
 
     def some_are_there(run: Run) -> None:
         if not has_stamp_of(run.database, address, named):
@@ -148,7 +149,8 @@ def cache_get_score(token_address: str, address: str, alternate_scorer_id: int |
     scorer_id = _configured() if alternate_scorer_id is None else alternate_scorer_id
 
     def stored(run: Run) -> Found | None:
-        row = get_stored_score(run.database, scorer_id, address, points=conf.human_points_enabled)
+        facts = revision.current()
+        row = get_stored_score(run.database, scorer_id, address, points=facts.shows_points)
         if row is None:
             raise Refused(Problem.MISCONFIGURED_SCORER)
         found = row.stored()
@@ -156,7 +158,7 @@ def cache_get_score(token_address: str, address: str, alternate_scorer_id: int |
             return None
         note(address=address, scorer_id=scorer_id, outcome="stored")
         shown = found if found.stamps is None else found._replace(stamps=orjson.Fragment(found.stamps))
-        return Found(stored_answer(address, shown) | points.both(read_points(row.points)))
+        return Found({**stored_answer(address, shown), **points.both(read_points(row.points)), **facts.score_extra})
 
     return Question(address, CommunityKey(scorer_id), Problem.MISCONFIGURED_SCORER, instead=stored, with_points=True)
 

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from ..db.json import jsonb_text
 from ..domain.credentials import posted_stamp
 from ..errors import Problem, Refused
+from ..inputs import storable
 from .plan import PostedStamp
 from .verifier import VERIFIER
 
@@ -53,7 +54,7 @@ def _posted_stamp(key: int, entry: Entry) -> PostedStamp:
     provider, credential = entry
     if not isinstance(credential, dict):
         raise Refused(Problem.STAMP_NOT_AN_OBJECT)
-    if len(provider) > VARCHAR:
+    if len(storable(provider)) > VARCHAR:
         raise Refused(Problem.PROVIDER_TOO_LONG)
     proof = credential.get("proof")
     proof_value = proof.get("proofValue") if isinstance(proof, dict) else None

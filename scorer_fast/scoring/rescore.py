@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, transaction
 
+from .. import revision
 from ..db.communities import BIGINT
 from ..db.connection import is_contention, is_lost
 from ..errors import VerifierDown
@@ -259,7 +260,7 @@ class Member(NamedTuple):
 
 def _read(alias: str, tally: Tally, passport_ids: Sequence[int], *, texts: bool) -> list[Member]:
     """What is read of them; an address that PostgreSQL cannot read is a failure of its own."""
-    wanted = Wanted(points=conf.human_points_enabled, texts=texts)
+    wanted = Wanted(points=revision.current().awards_points, texts=texts)
     found: list[Member] = []
     parts = [list(passport_ids)] if passport_ids else []
     while parts:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import Error as DatabaseError
 
+from .. import revision
 from ..db.communities import CommunityKey, find_community
 from ..db.connection import is_contention
 from ..domain import credentials, points
@@ -81,7 +82,9 @@ class Decided:
 
     def answer(self) -> dict[str, Any]:
         """The Score body; points are null outside the points operations and the points program."""
-        return self.plan.answer() | (points.both(self.plan.points) if self.with_points else {})
+        facts = revision.current()
+        shown = points.both(self.plan.points) if self.with_points and facts.shows_fresh_points else {}
+        return {**self.plan.answer(), **shown, **facts.score_extra}
 
     def stamps(self) -> str:
         """The live stamps after the request, by id, as JSON; needs a question ``with_stamps``. In shadow a posted one
@@ -142,7 +145,7 @@ def read(run: Run, question: Question) -> ScoringRow | Found:
             community_id = find_community(run.database, question.community)
             raise Refused(question.missing if community_id is None else question.refused)
         wanted = Wanted(
-            points=conf.human_points_enabled,
+            points=revision.current().awards_points,
             texts=run.is_live and verify.is_sampled(),
             listed=question.with_stamps,
             replaced=question.change.replaced,

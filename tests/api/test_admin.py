@@ -28,6 +28,9 @@ from api.account.models import (
     CustomCredentialRuleset,
     Customization,
     CustomPlatform,
+    EmbedSectionHeader,
+    EmbedSectionOrder,
+    EmbedStampPlatform,
     hash_key_sha256,
 )
 from api.ceramic_cache.models import Ban, BanList, CeramicCache, Revocation, RevocationList
@@ -46,6 +49,7 @@ from api.registry.models import (
     HumanPointsConfig,
     HumanPointsMultiplier,
     Passport,
+    PlatformMetadata,
     Score,
     StampMetadata,
     WeightConfiguration,
@@ -69,8 +73,10 @@ EDITED = {
     CustomCredentialRuleset,
     Customization,
     CustomPlatform,
+    EmbedSectionHeader,
     HumanPointsConfig,
     HumanPointsMultiplier,
+    PlatformMetadata,
     Revocation,
     RevocationList,
     RoundMapping,
@@ -148,7 +154,13 @@ def rows(account: Account, community: Community) -> dict[type[Model], Model]:
     WeightConfigurationItem.objects.create(
         weight_configuration=weights, provider="Google", weight=1.5, stamp_metadata=metadata
     )
+    section = EmbedSectionHeader.objects.create(name="Section")
+    shown = PlatformMetadata.objects.create(platform_id="Google", name="Google")
+    EmbedSectionOrder.objects.create(customization=customization, section=section)
+    EmbedStampPlatform.objects.create(customization=customization, section=section, platform=shown)
     objects: list[Model] = [
+        section,
+        shown,
         account,
         key,
         address_list,
@@ -475,6 +487,7 @@ def test_customization_with_its_weights_is_edited_on_one_page(browser: Client, r
     form = browser.get(page(Customization, "change", customization.pk)).context["adminform"].form
     data = {name: value for name, value in form.initial.items() if value is not None and value is not False}
     [allow_list], [credential] = customization.allow_lists.all(), customization.custom_credentials.all()
+    [section] = customization.embed_sections.all()
     data |= {
         "allow_lists-TOTAL_FORMS": 1,
         "allow_lists-INITIAL_FORMS": 1,
@@ -490,11 +503,21 @@ def test_customization_with_its_weights_is_edited_on_one_page(browser: Client, r
         "custom_credentials-0-ruleset": credential.ruleset_id,
         "custom_credentials-0-display_name": "c",
         "custom_credentials-0-weight": "4.25",
+        "embed_sections-TOTAL_FORMS": 1,
+        "embed_sections-INITIAL_FORMS": 1,
+        "embed_sections-0-id": section.pk,
+        "embed_sections-0-customization": customization.pk,
+        "embed_sections-0-section": section.section_id,
+        "embed_sections-0-order": 3,
+        "embed_platforms-TOTAL_FORMS": 0,
+        "embed_platforms-INITIAL_FORMS": 0,
     }
     answer = browser.post(page(Customization, "change", customization.pk), data)
     assert answer.status_code == 302, answer.context["errors"]
     allow_list.refresh_from_db()
     credential.refresh_from_db()
+    section.refresh_from_db()
+    assert section.order == 3
     assert (allow_list.weight, credential.weight) == (Decimal("10.5"), Decimal("4.25"))
 
 

@@ -1,4 +1,5 @@
-"""The migrations leave exactly the tables of the contract, and the comparison can tell when they do not."""
+"""The migrations leave exactly the tables of the contract, at both revisions of the host, and the comparison can tell
+when they do not."""
 
 import io
 import json
@@ -7,15 +8,19 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
+from scorer_fast.revision import REVISIONS
 from tests.api.catalogue import Schema, list_differences, read_schema
 
-CONTRACT: Schema = json.loads((Path(__file__).parent.parent / "contract" / "schema.json").read_text())
+FOLDER = Path(__file__).parent.parent / "contract"
+OLDER: Schema = json.loads((FOLDER / "schema.json").read_text())
+CONTRACT: Schema = json.loads((FOLDER / "schema-2026-07.json").read_text())
 
 
-def differences() -> list[str]:
+def differences(contract: Schema = CONTRACT) -> list[str]:
     with connection.cursor() as cursor:
-        return list_differences(CONTRACT, read_schema(cursor))
+        return list_differences(contract, read_schema(cursor))
 
 
 def constraint_on(table: str, column: str, kind: str) -> str:
@@ -44,8 +49,27 @@ def pattern_index_on(table: str, column: str) -> str:
     return name
 
 
-def test_the_contract_has_42_tables() -> None:
-    assert len(CONTRACT) == 42
+def test_the_contracts_have_42_and_47_tables() -> None:
+    assert (len(OLDER), len(CONTRACT)) == (42, 47)
+
+
+def test_the_revisions_name_these_tables() -> None:
+    """All but Django's own, which no app of the host brings."""
+    for facts, schema in zip(REVISIONS, (OLDER, CONTRACT), strict=True):
+        assert facts.tables == schema.keys() - {"auth_user"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_migrated_back_it_is_the_older_contract() -> None:
+    newest = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    apps = ("account", "ceramic_cache", "registry")
+    try:
+        MigrationExecutor(connection).migrate([(app, "0001_initial") for app in apps])
+        found = differences(OLDER)
+    finally:
+        MigrationExecutor(connection).migrate(newest)
+    assert not found, "\n" + "\n".join(found)
+    assert not differences()
 
 
 @pytest.mark.django_db

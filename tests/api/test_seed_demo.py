@@ -1,7 +1,9 @@
 """Demo data: there after one run, unchanged by a second, and only where it belongs."""
 
 import io
+import stat
 from datetime import timedelta
+from pathlib import Path
 
 import jwt
 import pytest
@@ -12,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from api import demo_tokens
 from api.account.models import Account, AccountAPIKey, Community
 from api.ceramic_cache.models import CeramicCache
 from api.registry.management.commands.seed_demo import API_KEY, BELOW, LOSING, OLDER, PASSING
@@ -82,6 +85,22 @@ def test_the_keys_open_and_the_token_is_signed(settings: Settings) -> None:
     claims = jwt.decode(token, settings.SECRET_KEY, algorithms=["HS256"])
     assert claims["did"].endswith(PASSING.address)
     assert claims["token_type"] == "access"
+
+
+def test_the_token_is_signed_for_the_demos_own_key(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "demo" / "token-key.pem"
+    monkeypatch.setattr(demo_tokens, "KEY_FILE", file)
+    assert demo_tokens.public_key(file) == ""
+    demo_tokens.make_key(file)
+    settings.SIWE_JWT_PUBLIC_KEY = demo_tokens.public_key(file)
+    demo_tokens.make_key(file)
+    assert demo_tokens.public_key(file) == settings.SIWE_JWT_PUBLIC_KEY, "one that is there stays"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    header = {"Authorization": "Bearer " + seed().partition("Authorization: Bearer ")[2].partition("'")[0]}
+    answer = Client().get(f"/ceramic-cache/score/{PASSING.address}", headers=header)
+    assert (answer.status_code, answer.json()["passing_score"]) == (200, True)
 
 
 def test_the_shared_nullifier_belongs_to_the_first() -> None:

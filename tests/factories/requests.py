@@ -63,50 +63,9 @@ def subject(**fields: Any) -> dict[str, Any]:
 
 def good(operation: str, owner: str = OWNER) -> Request:
     """A request that the operation answers with its 2xx, given community 1, its key, and one stamp to delete."""
-    match operation:
-        case "v2_score":
-            return Request("GET", f"/v2/stamps/1/score/{owner}", headers=key())
-        case "internal_score":
-            return Request("GET", f"/internal/score/v2/1/{owner}", headers=INTERNAL)
-        case "embed_score":
-            return Request("GET", f"/internal/embed/score/1/{owner}")
-        case "embed_add_stamps":
-            body = {"scorer_id": 1, "stamps": [entry(owner=owner)["stamp"]]}
-            return Request("POST", f"/internal/embed/stamps/{owner}", body, INTERNAL)
-        case "embed_validate_api_key":
-            return Request("GET", "/internal/embed/validate-api-key", headers=key())
-        case "embed_weights":
-            return Request("GET", "/internal/embed/weights?community_id=1")
-        case "cache_add_stamps":
-            return Request("POST", "/ceramic-cache/stamps/bulk", [entry(owner=owner)], bearer(owner))
-        case "cache_patch_stamps":
-            return Request("PATCH", "/ceramic-cache/stamps/bulk", [entry(owner=owner)], bearer(owner))
-        case "cache_delete_stamps":
-            return Request("DELETE", "/ceramic-cache/stamps/bulk", [{"provider": "Google"}], bearer(owner))
-        case "cache_get_score":
-            return Request("GET", f"/ceramic-cache/score/{owner}", headers=bearer(owner))
-        case "cache_calc_score":
-            return Request("POST", f"/ceramic-cache/score/{owner}", {"alternate_scorer_id": 1}, bearer(owner))
-        case "cache_get_stamps":
-            return Request("GET", f"/ceramic-cache/stamp?address={owner}")
-        case "cache_weights":
-            return Request("GET", "/ceramic-cache/weights")
-        case "check_bans":
-            return Request("POST", "/internal/check-bans", [subject()], INTERNAL)
-        case "check_revocations":
-            return Request("POST", "/internal/check-revocations", {"proof_values": ["a", "b"]}, INTERNAL)
-        case "allow_list":
-            return Request("GET", f"/internal/allow-list/friends/{owner}", headers=INTERNAL)
-        case "credential_definition":
-            return Request("GET", "/internal/customization/credential/Custom", headers=INTERNAL)
-        case "gtc_stake":
-            return Request("GET", f"/internal/stake/gtc/{owner}", headers=INTERNAL)
-        case "legacy_gtc_stake":
-            return Request("GET", f"/internal/stake/legacy-gtc/{owner}/1", headers=INTERNAL)
-        case "contributor_statistics":
-            path = f"/internal/cgrants/contributor_statistics?address={owner}"
-            return Request("GET", path, headers=INTERNAL)
-    raise LookupError(operation)
+    from tests.factories.operations import TABLE
+
+    return TABLE[operation].good(owner)
 
 
 GOOD_STATUS = {"cache_add_stamps": 201}

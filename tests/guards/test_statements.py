@@ -10,58 +10,21 @@ HAS_SCORE            whether the address was ever scored
 """
 
 import sys
-from typing import NamedTuple
 
 import pytest
 from django.db import connection
 from pytest_django import Settings
 
 from api.account.models import Community
-from scorer_fast.http.catalogue import OPERATIONS
 from tests.factories import rows
-from tests.factories.requests import GOOD_STATUS, good
+from tests.factories.operations import FIRST_SCORE, STEADY_SCORE, TABLE
+from tests.factories.requests import good
 from tests.guards.statements import sent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OWNER = rows.OWNER
 PROVIDERS = [f"Provider{number:02}" for number in range(19)]
-FIRST_SCORE = ["READ_SCORING", "WRITE_SCORING"]
-
-
-class Sent(NamedTuple):
-    """What the first request sends, and every one after it."""
-
-    first: list[str]
-    steady: list[str]
-
-
-SCORE = Sent(FIRST_SCORE, FIRST_SCORE)
-EXPECTED = {
-    "v2_score": Sent(["GET_API_KEY", *SCORE.first], ["GET_API_KEY", *SCORE.steady]),
-    "internal_score": SCORE,
-    "embed_score": SCORE,
-    "embed_add_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
-    "embed_validate_api_key": Sent(["GET_API_KEY"], ["GET_API_KEY"]),
-    "embed_weights": Sent(["GET_WEIGHTS"], []),  # remembered for a minute
-    "cache_add_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
-    "cache_patch_stamps": Sent(FIRST_SCORE, FIRST_SCORE),
-    "cache_delete_stamps": Sent(
-        FIRST_SCORE,
-        ["READ_SCORING"],  # nothing left to delete: 404, nothing written
-    ),
-    "cache_get_score": Sent(["GET_STORED_SCORE", *SCORE.first], ["GET_STORED_SCORE"]),
-    "cache_calc_score": SCORE,
-    "cache_get_stamps": Sent(["HAS_SCORE", *SCORE.first], ["HAS_SCORE", "LIST_STAMPS"]),
-    "cache_weights": Sent(["GET_WEIGHTS"], []),
-    "check_bans": Sent(["LIST_BANS"], ["LIST_BANS"]),
-    "check_revocations": Sent(["LIST_REVOKED"], ["LIST_REVOKED"]),
-    "allow_list": Sent(["IS_LISTED"], ["IS_LISTED"]),
-    "credential_definition": Sent(["GET_RULESET"], ["GET_RULESET"]),
-    "gtc_stake": Sent(["LIST_STAKES"], ["LIST_STAKES"]),
-    "legacy_gtc_stake": Sent(["LIST_STAKE_EVENTS"], ["LIST_STAKE_EVENTS"]),
-    "contributor_statistics": Sent(["GET_CONTRIBUTIONS"], ["GET_CONTRIBUTIONS"]),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -80,25 +43,20 @@ def listing(names: list[str]) -> str:
     return "\n".join(f"{number:3} {name}" for number, name in enumerate(names, 1)) or "  - nothing"
 
 
-def test_every_operation_is_counted() -> None:
-    assert set(EXPECTED) == {operation.id for operation in OPERATIONS}
-
-
-@pytest.mark.parametrize("operation", EXPECTED)
+@pytest.mark.parametrize("operation", TABLE)
 def test_statements(operation: str, twenty_stamps: Community) -> None:
     if operation == "credential_definition":
         rows.ruleset("Custom", {"all": True})
     request = good(operation)
-    expected_status = GOOD_STATUS.get(operation, 200)
+    expected = TABLE[operation]
     with sent() as first:
-        assert request.send().status_code == expected_status
-    assert first == EXPECTED[operation].first, f"the first {operation} sends\n{listing(first)}"
-    steady = EXPECTED[operation].steady
+        assert request.send().status_code == expected.status
+    assert first == expected.first, f"the first {operation} sends\n{listing(first)}"
     for _ in range(2):
         with sent() as again:
             status = request.send().status_code
-        assert again == steady, f"a later {operation} sends\n{listing(again)}"
-    assert status == (404 if operation == "cache_delete_stamps" else expected_status)
+        assert again == expected.steady, f"a later {operation} sends\n{listing(again)}"
+    assert status == expected.then
 
 
 def test_a_steady_v2_score_reads_twice_and_writes_at_most_thrice(
@@ -119,17 +77,19 @@ def test_a_steady_v2_score_reads_twice_and_writes_at_most_thrice(
     assert names.count("BEGIN") <= 1
 
 
-def test_points_cost_no_statement_of_their_own(settings: Settings) -> None:
+def test_points_cost_no_statement_of_their_own() -> None:
+    """Neither to award them nor to show them beside a stored score."""
     rows.world_of_one(threshold="1", in_program=True)
     rows.points_config()
     rows.stamps(OWNER, "Google")
     request = good("cache_calc_score")
-    with sent() as first:
-        assert request.send().json()["points_data"]["total_points"] == 10
-    assert first == FIRST_SCORE, listing(first)
-    with sent() as again:
-        assert request.send().json()["points_data"]["total_points"] == 10
-    assert again == SCORE.steady, listing(again)
+    for expected in (FIRST_SCORE, STEADY_SCORE):
+        with sent() as made:
+            assert request.send().json()["points_data"] is None
+        assert made == expected, listing(made)
+    with sent() as stored:
+        assert good("cache_get_score").send().json()["points_data"]["total_points"] == 10
+    assert stored == TABLE["cache_get_score"].steady, listing(stored)
 
 
 def test_only_what_differs_is_written(twenty_stamps: Community) -> None:
@@ -188,7 +148,7 @@ def test_analytics_cost_one_statement(twenty_stamps: Community, settings: Settin
     request.send()
     with sent() as names:
         request.send()
-    assert names == ["GET_API_KEY", *SCORE.steady, "INSERT_ANALYTICS"], listing(names)
+    assert names == ["GET_API_KEY", *STEADY_SCORE, "INSERT_ANALYTICS"], listing(names)
 
 
 @pytest.mark.parametrize("operation", ["v2_score", "internal_score", "embed_score", "cache_calc_score"])

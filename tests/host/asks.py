@@ -52,6 +52,7 @@ def of_operation(operation: str, owner: str, kept: str, new: str) -> Ask:
         "embed_add_stamps": Ask("POST", f"/internal/embed/stamps/{owner}", embedded, internal),
         "embed_validate_api_key": Ask("GET", "/internal/embed/validate-api-key", None, key),
         "embed_weights": Ask("GET", "/internal/embed/weights?community_id=1"),
+        "embed_config": Ask("GET", "/internal/embed/config?community_id=1"),
         "cache_add_stamps": Ask("POST", "/ceramic-cache/stamps/bulk", [entry], token),
         "cache_patch_stamps": Ask("PATCH", "/ceramic-cache/stamps/bulk", [entry, {"provider": "Absent"}], token),
         "cache_delete_stamps": Ask("DELETE", "/ceramic-cache/stamps/bulk", [{"provider": kept}], token),

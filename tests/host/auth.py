@@ -59,19 +59,35 @@ def internal(request: HttpRequest) -> bool:
 
 
 class AccessToken(HttpBearer):
-    """The token's address, lower-cased. A token without `did`, or whose address is none, ends in a 500."""
+    """The token's address, lower-cased: one signed by RS256 for the public key, else one signed by HS256.
+
+    A token without `did` ends in a 500, and so does one signed by HS256 whose address is none.
+    """
 
     def authenticate(self, request: HttpRequest, token: str) -> str:
+        signed_in = self._of_sign_in(token)
+        claims = signed_in or self._of_session(token)
+        address: str = claims["did"].split(":")[-1].lower()
+        if not signed_in and not is_address(address):
+            raise ValueError(f"the token's address is none: {address}")
+        return address
+
+    def _of_sign_in(self, token: str) -> dict[str, Any] | None:
+        if not settings.SIWE_JWT_PUBLIC_KEY:
+            return None
+        try:
+            return jwt.decode(token, settings.SIWE_JWT_PUBLIC_KEY, algorithms=["RS256"], issuer="passport-scorer")
+        except jwt.PyJWTError:
+            return None
+
+    def _of_session(self, token: str) -> dict[str, Any]:
         try:
             claims = jwt.decode(token, self._signing_key(), algorithms=["HS256"], options={"require": ["exp", "jti"]})
         except jwt.InvalidTokenError as error:
             raise HttpError(401, "Token is invalid or expired") from error
         if claims.get("token_type") != "access":
             raise HttpError(401, "Token has wrong type")
-        address: str = claims["did"].split(":")[-1].lower()
-        if not is_address(address):
-            raise ValueError(f"the token's address is none: {address}")
-        return address
+        return claims
 
     def _signing_key(self) -> Any:
         return (getattr(settings, "NINJA_JWT", None) or {}).get("SIGNING_KEY") or settings.SECRET_KEY

@@ -31,7 +31,11 @@ COMMUNITIES_FOR_BONUS = 4
 METAMASK_OGS = 5000
 
 
-def in_program(community: Community) -> bool:
+def are_awarded(community: Community) -> bool:
+    return settings.HUMAN_POINTS_WRITE_ENABLED and community.human_points_program
+
+
+def are_told(community: Community) -> bool:
     return settings.HUMAN_POINTS_ENABLED and community.human_points_program
 
 
@@ -78,7 +82,7 @@ async def _metamask_open() -> bool:
 
 async def told(address: str, community: Community) -> dict[str, Any]:
     """`points_data` and `possible_points_data` of an answer; both null outside the program."""
-    if not in_program(community):
+    if not are_told(community):
         return {"points_data": None, "possible_points_data": None}
     points = {
         action: points

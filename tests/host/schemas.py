@@ -30,6 +30,7 @@ class Score(Schema):
     stamps: dict[str, StampScore]
     points_data: Points | None = None
     possible_points_data: Points | None = None
+    linked_score: Any = None
 
 
 class CachedStamp(Schema):
@@ -57,10 +58,25 @@ class EmbedRateLimit(Schema):
     embed_rate_limit: str | None
 
 
+class EmbedItem(Schema):
+    platform_id: str
+    order: int
+
+
+class EmbedSection(Schema):
+    title: str
+    order: int
+    items: list[EmbedItem]
+
+
+class EmbedConfig(Schema):
+    weights: dict[str, float]
+    stamp_sections: list[EmbedSection]
+
+
 class CacheStampIn(Schema):
     provider: str
-    stamp: Any
-    address: str | None = None
+    stamp: Any = None
 
 
 class CachePatchIn(Schema):
@@ -73,7 +89,7 @@ class CacheDeleteIn(Schema):
 
 
 class CalcScoreIn(Schema):
-    alternate_scorer_id: int | None
+    alternate_scorer_id: int | None = None
 
 
 class CredentialSubject(Schema):

@@ -60,7 +60,7 @@ async def score_address(address: str, community: Community) -> dict[str, Any]:
             community=community,
             data=json.loads(serializers.serialize("json", [score]))[0],
         )
-        if score.score == 1 and points.in_program(community):
+        if score.score == 1 and points.are_awarded(community):
             await points.award(address, community, {stamp.provider: stamp.credential for stamp in counting})
     except Exception as error:
         _failed(score, str(error))
@@ -84,6 +84,7 @@ def answer(score: Score, address: str, expires_at: datetime | None) -> dict[str,
         "stamps": score.stamps or {},
         "points_data": None,
         "possible_points_data": None,
+        "linked_score": None,
     }
 
 

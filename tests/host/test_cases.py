@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract import replay
 
-GOLDEN = Path(replay.__file__).parent / "golden"
+GOLDEN = Path(replay.__file__).parent / "golden-2026-07"
 CASES = {file.name.removesuffix(".json.gz"): file for file in sorted(GOLDEN.glob("*.json.gz"))}
 FAMILIES = sorted({name.split("_")[0] for name in CASES})
 

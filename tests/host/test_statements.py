@@ -62,6 +62,7 @@ def statements(operation: str) -> list[str]:
         ("cache_get_stamps", 20, 39, 2),
         ("embed_validate_api_key", 0, 1, 1),
         ("embed_weights", 0, 3, 0),
+        ("embed_config", 0, 4, 1),
         ("cache_weights", 0, 3, 0),
         ("check_bans", 0, 1, 1),
         ("check_revocations", 0, 1, 1),
@@ -92,8 +93,10 @@ def test_points_cost_a_look_and_a_write_each(settings: Settings) -> None:
     settings.CERAMIC_CACHE_SCORER_ID = "2"
     world.give([Claim(OWNER, "Biometrics")])
     # Over scoring one stamp: the qualified row (2), HKY (3), HBI (2), the count of communities, three lists
-    # less MM2, which is off (2); then what is told: config, points, multiplier, eligible (4).
-    assert len(statements("cache_get_score")) == 19 + 10 + 4
+    # less MM2, which is off (2). A new score says nothing of them.
+    assert len(statements("cache_get_score")) == 20 + 10
+    # What is told with a stored one: config, points, eligible (3).
+    assert len(statements("cache_get_score")) == 2 + 3
 
 
 @pytest.mark.parametrize("operation", ["v2_score", "embed_score"])

@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "TRUSTED_IAM_ISSUERS": list(ISSUERS.values()),
     "FF_MULTI_NULLIFIER": "on",
     "HUMAN_POINTS_ENABLED": True,
+    "HUMAN_POINTS_WRITE_ENABLED": True,
     "CERAMIC_CACHE_SCORER_ID": "1",
 }
 

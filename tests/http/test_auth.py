@@ -21,7 +21,7 @@ from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
 from scorer_fast.errors import Problem, Refused
-from scorer_fast.http import auth
+from scorer_fast.http import auth, tokens
 from scorer_fast.lookups import api_keys
 from tests.factories import rows
 from tests.factories.requests import INTERNAL, Request, bearer, good
@@ -505,7 +505,7 @@ def test_a_token_that_was_good_before_the_clock_was_turned_back(monkeypatch: pyt
         def now(cls, tz: Any = None) -> datetime:
             return datetime.now(tz) - timedelta(minutes=1)
 
-    monkeypatch.setattr(auth, "datetime", Earlier)
+    monkeypatch.setattr(tokens, "datetime", Earlier)
     assert request.send().status_code == 401
 
 

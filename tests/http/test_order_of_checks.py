@@ -16,6 +16,7 @@ from api.ceramic_cache.models import CeramicCache
 from api.registry.models import GTCStakeEvent
 from api.stake.models import Stake
 from tests.factories import rows, tables
+from tests.factories.operations import TABLE
 from tests.factories.requests import INTERNAL, Request, bearer, entry, good, key, subject
 from tests.factories.rows import OWNER, RIVAL
 from tests.http.unchanged import refused
@@ -28,24 +29,8 @@ MISCONFIGURED = "Community matching the configured scorer id does not exist! Thi
 BAD_ADDRESS = "Invalid address."
 TOO_MANY = "You have submitted too many stamps."
 LIMITED = "You have been rate limited!"
-AUTHENTICATED = {
-    "v2_score": "Invalid API Key.",
-    "embed_validate_api_key": "Invalid API Key.",
-    "internal_score": "Unauthorized",
-    "embed_add_stamps": "Unauthorized",
-    "check_bans": "Unauthorized",
-    "check_revocations": "Unauthorized",
-    "allow_list": "Unauthorized",
-    "credential_definition": "Unauthorized",
-    "gtc_stake": "Unauthorized",
-    "legacy_gtc_stake": "Unauthorized",
-    "contributor_statistics": "Unauthorized",
-    "cache_add_stamps": None,
-    "cache_patch_stamps": None,
-    "cache_delete_stamps": None,
-    "cache_get_score": None,
-    "cache_calc_score": None,
-}
+REFUSAL = {"ApiKeyAuth": "Invalid API Key.", "InternalAuth": "Unauthorized", "TokenAuth": None}
+AUTHENTICATED = {id_: REFUSAL[case.auth] for id_, case in TABLE.items() if case.auth}
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +193,7 @@ def test_cache_size_then_stamps_then_scorer(operation: str, settings: Settings) 
     settings.MAX_BULK_CACHE_SIZE = 2
     refused(request.with_(body=[{"provider": "P", "stamp": {}}] * 3), 422, TOO_MANY)
     if operation != "cache_delete_stamps":
-        refused(request.with_(body=[{"provider": "P", "stamp": {}}]), 422)
+        refused(request.with_(body=[{"provider": "P", "stamp": {"proof": {}}}]), 422)
     if operation == "cache_delete_stamps":
         refused(request, 404, "Unable to find stamp to delete.")
         rows.stamps(OWNER, "Google")

@@ -145,6 +145,7 @@ def test_what_a_scoring_says_of_itself(one: Community, log: pytest.LogCaptureFix
 ABOUT_NO_ADDRESS = {
     "embed_validate_api_key",
     "embed_weights",
+    "embed_config",
     "cache_weights",
     "check_revocations",
     "credential_definition",
@@ -152,6 +153,7 @@ ABOUT_NO_ADDRESS = {
 SCORED = {
     *("v2_score", "internal_score", "embed_score", "embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"),
     *("cache_delete_stamps", "cache_get_score", "cache_calc_score", "cache_get_stamps", "embed_weights"),
+    "embed_config",
     "cache_weights",
 }
 

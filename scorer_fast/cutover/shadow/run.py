@@ -76,9 +76,6 @@ FAILED = "failed"  # a fault of this module
 AA_MATCHED = "aa_matched"
 AA_DIFFERED = "aa_differed"
 
-# Both sides may answer these from memory for a minute; a difference that lasts longer is one.
-_A_MINUTE_OLD = {"embed_weights": 60.0, "cache_weights": 60.0}
-
 
 class TooLate(Exception):
     """The comparison's own deadline has passed."""
@@ -381,9 +378,9 @@ def _settled(handle: Handle, control: Answer, candidate: Answer, differences: li
     operation = handle.operation
     if not differences:
         return []
-    if operation.id in _A_MINUTE_OLD:
+    if operation.max_age:
         seen = (operation.id, _digest(control), _digest(candidate))
-        return differences if _doubts.lasts(seen, _A_MINUTE_OLD[operation.id]) else []
+        return differences if _doubts.lasts(seen, operation.max_age) else []
     if not operation.writes:
         return [] if _agrees_now(handle, control) else differences
     assert handle.ended is not None

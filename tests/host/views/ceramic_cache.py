@@ -130,8 +130,7 @@ async def _stamps_and_score(address: str, scorer_id: int) -> dict[str, Any]:
 
 
 async def _score(address: str, scorer_id: int) -> dict[str, Any]:
-    """A new score, with points, for what the id means to the account that owns the community."""
+    """A new score, without points, for what the id means to the account that owns the community."""
     community = await Community.objects.select_related("account").aget(id=scorer_id)
     meant = await communities.of_account(community.account, scorer_id) or community
-    score = await scoring.score_address(address, meant)
-    return {**score, **await points.told(address, meant)}
+    return await scoring.score_address(address, meant)

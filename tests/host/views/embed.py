@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Router
 from ninja.errors import HttpError
 
-from api.account.models import Community
+from api.account.models import Community, EmbedSectionOrder, EmbedStampPlatform
 from api.ceramic_cache.models import CeramicCache
 from tests.host import addresses, communities, schemas, scoring, stamps
 from tests.host.auth import ApiKey, internal
@@ -55,6 +55,29 @@ async def stamps_and_score(address: str, community: Community, scorer_id: int) -
 @router.get("/validate-api-key", response=schemas.EmbedRateLimit, auth=ApiKey(revoked=True))
 def embed_validate_api_key(request: HttpRequest) -> Any:
     return {"embed_rate_limit": request.auth.embed_rate_limit}
+
+
+@router.get("/config", response=schemas.EmbedConfig)
+def embed_config(request: HttpRequest, community_id: str) -> Any:
+    if not community_id:
+        raise HttpError(500, "Unable to retrieve the configuration")
+    of_community = weights(community_id)
+    sections = EmbedSectionOrder.objects.filter(customization__scorer_id=int(community_id)).order_by("order", "id")
+    return {
+        "weights": of_community,
+        "stamp_sections": [
+            {"title": row.section.name, "order": row.order, "items": _items(row)}
+            for row in sections.select_related("section")
+        ],
+    }
+
+
+def _items(section: EmbedSectionOrder) -> list[dict[str, Any]]:
+    shown = EmbedStampPlatform.objects.filter(customization=section.customization_id, section=section.section_id)
+    return [
+        {"platform_id": row.platform.platform_id, "order": row.order}
+        for row in shown.select_related("platform").order_by("order", "id")
+    ]
 
 
 @router.get("/weights", response=dict[str, float])
