@@ -196,7 +196,9 @@ class Host(BaseModel):
     internal_token: Text = Field(default="", alias="CGRANTS_API_TOKEN")  # empty refuses all
     trusted_issuers: Set = Field(default=frozenset(), alias="TRUSTED_IAM_ISSUERS")  # DIDs whose credentials count
     max_bulk_cache_size: int = Field(default=100, alias="MAX_BULK_CACHE_SIZE")  # most entries of one payload
-    human_points_enabled: Truth = Field(default=False, alias="HUMAN_POINTS_ENABLED")  # show human points; award, 2025-12
+    human_points_enabled: Truth = Field(
+        default=False, alias="HUMAN_POINTS_ENABLED"
+    )  # show human points; award, 2025-12
     human_points_write_enabled: Truth = Field(
         default=False, alias="HUMAN_POINTS_WRITE_ENABLED"
     )  # award human points; since 2026-07
