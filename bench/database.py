@@ -101,7 +101,7 @@ def is_missing(server: EmbeddedPostgres, connection: psycopg.Connection[Any], na
 def lost_what_was_kept(url: str) -> bool:
     """Whether a crash of PostgreSQL emptied the unlogged tables: an address is then read as if it was never scored."""
     with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute("SELECT FROM scorer_fast_settledreading LIMIT 1").fetchone() is None
+        return connection.execute("SELECT FROM scorer_fast_keptreading LIMIT 1").fetchone() is None
 
 
 def read_once(url: str) -> None:
@@ -190,7 +190,7 @@ def fill() -> None:
 
 
 def migrate() -> None:
-    """Whatever migrations the template has not seen, and this checkout's functions and triggers."""
+    """Whatever migrations the template has not seen, and this checkout's functions."""
     import django
     from django.core.management import call_command
     from django.db import connection

@@ -21,7 +21,7 @@ class Community(NamedTuple):
 
 GET_COMMUNITY = """
 -- a community and whether it has weights; account_community pkey, db/functions/weights_1.sql
-SELECT c.id, c.name, w.threshold IS NOT NULL
+SELECT c.id AS id, c.name AS name, w.threshold IS NOT NULL AS has_threshold
 FROM account_community AS c
 CROSS JOIN scorer_fast_weights_1(c.scorer_id) AS w
 WHERE c.id = %(community_id)s
