@@ -7,20 +7,25 @@ Errors are what keeps the fast path from working at all. What the database lacks
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
-from . import doctor as diagnosis
-from .doctor import Finding
 from .settings import conf
+
+if TYPE_CHECKING:
+    from .doctor import Finding
+
+# What looks is imported by the check that runs: a process that runs none starts without.
 
 
 @register("scorer_fast")
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Settings, middleware, packages; connects to nothing."""
+    from . import doctor as diagnosis
+
     own = list(diagnosis.look_at_own_settings())
     if any(finding.number == "E001" for finding in own):
         return messages(own)
@@ -38,12 +43,16 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_exposure(**_: Any) -> list[CheckMessage]:
     """What is safe in some places only: with ``check --deploy``."""
+    from . import doctor as diagnosis
+
     return messages(diagnosis.look_at_exposure())
 
 
 @register(Tags.database)
 def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Tables, columns and own migrations: with ``check --database``."""
+    from . import doctor as diagnosis
+
     findings: list[Finding] = []
     for alias in databases or ():
         if alias not in (conf.database, conf.read_database):

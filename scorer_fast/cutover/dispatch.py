@@ -28,10 +28,9 @@ from ..errors import Problem, Refused
 from ..http import bodies, call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..settings import conf
-from . import circuit, figures, flags, guard, outcomes, pool
+from . import circuit, figures, flags, outcomes, pool
 from .figures import Outcome
 from .flags import Route
-from .shadow import run as shadow
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,17 @@ AsyncControl = Callable[[HttpRequest], Awaitable[HttpResponse]]
 _PREFIXES = tuple({f"/{operation.path.split('/')[1]}/" for operation in OPERATIONS})
 _SEEN = "_scorer_fast_dispatched"
 
-figures.after_flush("guard", guard.after_flush)
+
+# Guard and shadow are imported by who needs them: a process that only serves, a Lambda function say, starts without.
+
+
+def _judge() -> None:
+    from . import guard
+
+    guard.after_flush()
+
+
+figures.after_flush("guard", _judge)
 
 
 def dispatch(request: HttpRequest, control: Control) -> HttpResponse:
@@ -309,12 +318,16 @@ def _record(
 
 
 def _shadow(operation: Operation, request: HttpRequest, control: Control, arrived: float) -> HttpResponse:
+    from .shadow import run as shadow
+
     return shadow.shadow(operation, request, lambda request: _host(operation, request, control, time.perf_counter()))
 
 
 async def _shadow_async(
     operation: Operation, request: HttpRequest, control: AsyncControl, arrived: float
 ) -> HttpResponse:
+    from .shadow import run as shadow
+
     try:
         handle = await pool.run(shadow.before, operation, request)
     except pool.Full:
