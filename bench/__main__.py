@@ -1,7 +1,7 @@
 """``python -m bench``: measures, prints a table and the budgets, writes bench/results.json and docs/benchmarks.md.
 
 --quick                 a short run: fewer rounds, less of everything
---only PART,…           operations, servers, stamps, addresses, memory, cold, connections
+--only PART,…           operations, servers, stamps, addresses, memory, cold, functions, connections
 --operations NAME,…     only these operations
 --pgbouncer             starts Debian's PgBouncer for the connections (make bench-pgbouncer)
 """
@@ -19,6 +19,7 @@ from bench import (
     database,
     document,
     endurance,
+    functions,
     growth,
     operations,
     pgbouncer,
@@ -29,7 +30,7 @@ from bench import (
 )
 from bench.load import Load
 
-PARTS = ("operations", "profile", "stamps", "servers", "connections", "cold", "memory", "addresses")
+PARTS = ("operations", "profile", "stamps", "servers", "connections", "cold", "functions", "memory", "addresses")
 FLAT = ("v2_score", "cache_get_score", "check_bans", "allow_list", "gtc_stake", "contributor_statistics")
 
 
@@ -62,6 +63,7 @@ def main() -> None:
                 url, load, rounds=rounds, pgbouncer=stack.enter_context(pgbouncer.running()) if given.pgbouncer else ""
             ),
             "cold": lambda: endurance.cold_start(url, rounds=3 if given.quick else 7),
+            "functions": lambda: functions.measure(url, rounds=3 if given.quick else 7),
             "memory": lambda: endurance.memory(url, load, wanted=10_000 if given.quick else endurance.REQUESTS),
             "addresses": lambda: growth.in_addresses(url, load, FLAT, rounds=rounds),
         }.items():

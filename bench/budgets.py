@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import traffic
+from scorer_fast.lambda_handler.cold_start import IMPORTS_LIMIT
 
 SCORES = traffic.SCORING
 LOOKUPS = traffic.LOOKUPS
@@ -86,3 +87,7 @@ def budgets(results: dict[str, Any]) -> Iterator[Budget]:
     cold = results.get("cold_start_s")
     if cold is not None:
         yield Budget("cold start", cold, COLD_START_S, "s")
+    for name, found in results.get("functions", {}).items():
+        for cache in ("warm", "bare"):
+            what = f"Lambda, {name}: imports beside the host's set-up, {cache} file cache"
+            yield Budget(what, found[cache]["imports"], IMPORTS_LIMIT, "s")

@@ -100,6 +100,26 @@ def sections(results: dict[str, Any]) -> Iterator[str]:
             "its fork, the connection and the request."
         )
         yield ""
+    if "functions" in results:
+        yield "### Cold starts of Lambda functions"
+        yield ""
+        yield (
+            "A new interpreter with this app in front of a host's Lambda handler (`tests/host` stands for the host), "
+            "until its first answer, and the host's own handler imported alone. Seconds, with the files of Python and "
+            "of its packages in the file cache and out of it. In a real host: "
+            "`python -m scorer_fast.lambda_handler.cold_start`."
+        )
+        yield ""
+        yield from rows(
+            "function | file cache | interpreter | Django and host | imports of scorer_fast "
+            "| connection, flags, answer | together | the host's handler alone",
+            [
+                f"{name} | {cache} | {found['interpreter']:.2f} | {found['setup']:.2f} | {found['imports']:.2f} "
+                f"| {found['answer']:.2f} | {found['total']:.2f} | {found['interpreter'] + found['host']:.2f}"
+                for name, caches in results["functions"].items()
+                for cache, found in caches.items()
+            ],
+        )
     if "profile" in results:
         yield "### CPU of a steady `v2_score`, by step"
         yield ""

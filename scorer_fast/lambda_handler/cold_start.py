@@ -29,6 +29,7 @@ from . import HOST_HANDLER
 IMPORTS_LIMIT = 0.35  # seconds, of this app's own imports, beside Django's and the host's
 PACKAGE = (__package__ or "").partition(".")[0]
 NOBODY = "0x" + "0" * 40
+NO_KEY = "no-such.key"  # looked up, and not found
 
 # Refused before anything is read of an address; nothing is written.
 REQUESTS: dict[str, tuple[str, str]] = {
@@ -191,7 +192,13 @@ def forget_files() -> None:
 def event_of(operation: str) -> dict[str, Any]:
     """An event of ``operation`` that is refused."""
     method, path = REQUESTS[operation]
-    return {"httpMethod": method, "path": path, "headers": {}, "queryStringParameters": {}, "body": "{}"}
+    return {
+        "httpMethod": method,
+        "path": path,
+        "headers": {"x-api-key": NO_KEY},
+        "queryStringParameters": {},
+        "body": "{}",
+    }
 
 
 def middle(starts: list[Start]) -> Start:
