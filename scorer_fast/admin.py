@@ -14,7 +14,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from .console import pages, views
 from .http.catalogue import BY_ID
 from .models import Console, FlagLog, Latch, Mismatch, MismatchSample, Rollout
 
@@ -60,12 +59,18 @@ class ConsoleAdmin(_Shown):
         ]
 
     def overview(self, request: HttpRequest) -> HttpResponse:
+        from .console import views  # here, as below: every process imports this module, few show a page
+
         return views.overview(request, self.admin_site)
 
     def operation(self, request: HttpRequest, id_: str) -> HttpResponse:
+        from .console import views
+
         return views.operation(request, self.admin_site, id_)
 
     def act(self, request: HttpRequest, id_: str, name: str) -> HttpResponse:
+        from .console import views
+
         return views.act(request, self.admin_site, id_, name)
 
 
@@ -130,6 +135,8 @@ class SampleInline(admin.StackedInline):  # type: ignore[type-arg]
 
     @admin.display(description="")
     def shown(self, sample: MismatchSample) -> SafeString:
+        from .console import pages
+
         return render_to_string("scorer_fast/console/sample.html", {"sample": pages.sample_of(sample, self.base)})
 
 

@@ -34,6 +34,7 @@ print(json.dumps({"imported": imported, "answers": answers, "modules": sorted(sy
 """
 
 
+NOBODY = "0x" + "0b" * 20
 SETTINGS = "tests.lambda_handler.function_settings"
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,3 +148,34 @@ def test_the_hosts_whole_application_answers_a_health_check_too() -> None:
     assert [answer["statusCode"] for answer in answers["answers"]] == [200, 200, 200, 200]
     assert ["headers" in answer for answer in answers["answers"]] == [True, False, True, False]
     assert answers["threads"] == []
+
+
+# What only some operation, or some other way of asking, needs: pages, checks, guard, shadow, Ninja's views, signatures.
+NOT_NEEDED = {
+    "apig_wsgi",
+    "Crypto",
+    "didkit",
+    "django_ratelimit",
+    "jwt",
+    "multiprocessing",
+    "scorer_fast.console.pages",
+    "scorer_fast.cutover.guard",
+    "scorer_fast.cutover.shadow.run",
+    "scorer_fast.doctor",
+    "scorer_fast.http.api",
+    "scorer_fast.http.schemas",
+    "scorer_fast.management",
+    "scorer_fast.scoring.rescore",
+}
+
+
+def test_nothing_is_imported_that_the_operation_does_not_need(secrets: str) -> None:
+    fill()
+    asked = [of("cache_weights"), of("embed_validate_api_key"), of("v2_score")]
+    asked[-1]["path"] = asked[-1]["path"].replace(OWNER, NOBODY)  # who has no stamp to verify
+    for operation in ("cache_weights", "embed_validate_api_key", "v2_score"):
+        flags.set_mode(operation, "fast", None, "a test", "test")
+    found = run(*asked, SCORER_FAST_HOST_HANDLER=HOST["v2_score"], SCORER_FAST_LAMBDA_SETUP=READY, HOST_SECRETS=secrets)
+    assert [answer["headers"]["X-Scorer-Path"] for answer in found["answers"]] == ["fast"] * 3
+    assert [answer["statusCode"] for answer in found["answers"]] == [200] * 3
+    assert not NOT_NEEDED & {*found["modules"]}
