@@ -171,7 +171,8 @@ def v2_score(request: EventRequest, scorer_id: str, address: str) -> HttpRespons
     try:
         response = _asked(BY_ID["v2_score"], request, *_v2_score(request, key, scorer_id, address))
     except Refused as refused:
-        response, error = error_response(*PROBLEMS[refused.problem]), PROBLEMS[refused.problem][1]
+        status, error = PROBLEMS[refused.problem]
+        response = error_response(status, error, retry_after=refused.retry_after)
     if analytics.is_recorded(request):
         text = response.content.decode()
         sent = {"headers": request.received, "query": request.parameters, "payload": {}}
