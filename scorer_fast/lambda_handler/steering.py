@@ -28,7 +28,7 @@ from .connections import ready_connections, seconds_left
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = ("status", "set", "kill", "lift", "guard", "prune", "rescore")
+COMMANDS = ("status", "set", "kill", "lift", "rollout", "guard", "prune", "rescore")
 SPARE_SECONDS = 5.0  # left of the function's time for a command that is stopped to end well
 
 Event = dict[str, Any]

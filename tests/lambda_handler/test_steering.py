@@ -1,6 +1,7 @@
 """This app's commands from events, where there is no shell."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test import Client
 from scorer_fast import lambda_handler
 from scorer_fast.cutover import figures, flags
 from scorer_fast.cutover.figures import Outcome
-from scorer_fast.models import FlagLog, Latch
+from scorer_fast.models import FlagLog, HistogramBucket, Latch, VerifiedCredential
 from scorer_fast.scoring import rescore
 from tests.lambda_handler.conftest import OWNER, fill
 from tests.lambda_handler.events import Context, event
@@ -44,6 +45,12 @@ def test_set_kill_lift_and_what_status_says_of_it() -> None:
     assert (found["mode"], found["percent"]) == ("split", "5.00")
     assert [kill["target"] for kill in status["result"]["kill_switches"]] == ["v2_score"]
     assert manage(["kill", "v2_score", "--release"], "seen to")["ok"]
+
+
+def test_a_rollout() -> None:
+    answer = manage("rollout start v2_score --steps shadow,50,100 --hold 30m", "the first one")
+    assert (answer["ok"], answer["result"][0]["started_by"]) == (True, ARN)
+    assert manage("rollout status")["result"][0]["target"] == "v2_score"
 
 
 def test_the_event_cannot_say_who_it_was() -> None:
@@ -107,6 +114,18 @@ def test_the_guard_judges_by_schedule() -> None:
     assert "v2_score" in answer["error"]
     assert answer["result"][0]["verdict"] == "worse"
     assert Latch.objects.get().operation == "v2_score"
+
+
+def test_pruning() -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=400)
+    VerifiedCredential.objects.create(digest=b"1" * 32, expires_at=long_ago, verified_at=long_ago)
+    figures.record("v2_score", "fast", 0.1, Outcome.OK)
+    figures.flush()
+    HistogramBucket.objects.update(minute=long_ago)
+    answer = manage("prune")
+    assert answer["output"] == ["Forgotten: 1 signatures, 0 readings, 1 figures, 0 groups of mismatches."]
+    assert not VerifiedCredential.objects.exists()
+    assert not HistogramBucket.objects.exists()
 
 
 def test_a_rescoring_goes_on_at_the_next_event(monkeypatch: pytest.MonkeyPatch) -> None:
