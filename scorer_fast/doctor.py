@@ -29,6 +29,7 @@ from . import samples
 from .db import functions
 from .db import requirements as needs
 from .http.catalogue import BY_ID
+from .lookups.api_key_queries import list_unreadable_rates
 from .models.flags import Mode
 from .settings import Guard, Host, ScorerFast, conf, host_values, keys
 
@@ -279,6 +280,49 @@ def look_at_server(alias: str) -> Iterator[Finding]:
     )
 
 
+def look_at_session(alias: str) -> Iterator[Finding]:
+    """What the server and the connection's role make of a session: whether it writes, how long it waits, a pooler."""
+    about = f"session of {alias}"
+    session = needs.get_session(alias)
+    if alias == conf.database and (session.is_read_only or session.is_standby):
+        what = "the server is a standby" if session.is_standby else "it is read-only"
+        yield required("W016", about, f"{what}: nothing can be scored", "Point DATABASES at the primary.")
+    if session.isolation != "read committed":
+        yield advised(
+            "W017",
+            about,
+            f"its transactions are {session.isolation}: requests for one address that meet may end as 503",
+            "ALTER ROLE … SET default_transaction_isolation = 'read committed', or keep scoring out of ATOMIC_REQUESTS.",
+        )
+    if session.statement_timeout == 0 or session.statement_timeout > conf.statement_timeout_ms > 0:
+        yield advised(
+            "W018",
+            about,
+            "a statement may take longer than STATEMENT_TIMEOUT_MS",
+            f"ALTER ROLE … SET statement_timeout = {conf.statement_timeout_ms}, for the role of the servers.",
+        )
+    options = connections[alias].settings_dict["OPTIONS"]
+    if needs.is_pooled(alias, session) and options.get("prepare_threshold") is not None:
+        yield advised(
+            "W019",
+            about,
+            "a pooler is in between, and statements are prepared in sessions that are not ours",
+            'Set OPTIONS["prepare_threshold"] to None and DISABLE_SERVER_SIDE_CURSORS to True (this repository alone: '
+            "PREPARE_THRESHOLD=0), unless the pooler carries prepared statements along.",
+        )
+
+
+def look_at_rates(alias: str) -> Iterator[Finding]:
+    """Keys whose rate limit nobody can read, and so limits nothing."""
+    if alias == conf.database and (prefixes := list_unreadable_rates(alias)):
+        yield advised(
+            "W020",
+            "rate limits",
+            f"those of the keys {', '.join(prefixes)} cannot be read: nothing is limited",
+            "Write a number per period, as 125/15m; empty for none.",
+        )
+
+
 def look_at_schema(alias: str) -> Iterator[Finding]:
     """Tables, columns, functions and own migrations; asks the database."""
     there = needs.list_columns(alias, sorted(needs.COLUMNS))
@@ -453,6 +497,8 @@ def _ask(alias: str) -> list[Finding]:
         look_at_own_tables,
         look_at_schema,
         look_at_indexes,
+        look_at_session,
+        look_at_rates,
     ]
     try:
         return [each for look in looks for each in look(alias)]

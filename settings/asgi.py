@@ -3,8 +3,11 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from settings.limits import limit_sessions
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
 application = get_asgi_application()
+limit_sessions()
 
 # What is loaded stays loaded: the garbage collector need not look through it again and again.
 gc.collect()

@@ -82,7 +82,10 @@ def database(url: str, **options: Any) -> dict[str, Any]:
 def cache(redis_url: str) -> dict[str, dict[str, Any]]:
     """Redis where a URL is given, else a cache in this process's memory: enough for one local process."""
     if redis_url:
-        return {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}}
+        # Seconds that it may take to say anything; the rate limit is counted within them or not at all.
+        seconds = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+        backend = "django.core.cache.backends.redis.RedisCache"
+        return {"default": {"BACKEND": backend, "LOCATION": redis_url, "OPTIONS": seconds}}
     return {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 

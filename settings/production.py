@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from settings import env, logs
 from settings.base import *  # noqa: F403
-from settings.base import cache, database
+from settings.base import SCORER_FAST, cache, database
 
 DEBUG = False
 
@@ -29,8 +29,15 @@ def _server(url: str) -> dict[str, Any]:
     connection per thread that lives CONN_MAX_AGE seconds."""
     # Behind PgBouncer in transaction mode a cursor on the server's side would outlive its connection.
     cursors = {"DISABLE_SERVER_SIDE_CURSORS": env.flag("DISABLE_SERVER_SIDE_CURSORS", False)}
+    # A network that swallows packets is noticed: at connecting, while a statement is out, and by an idle connection.
+    options: dict[str, Any] = {
+        "connect_timeout": env.number("CONNECT_TIMEOUT", 3),  # seconds
+        "tcp_user_timeout": env.number("TCP_USER_TIMEOUT", 4000),  # milliseconds that what was sent may go unanswered
+        "keepalives_idle": 2,  # seconds of silence before it is asked whether it is there
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
     # The server binds parameters: psycopg 3 would write them into every statement itself.
-    options: dict[str, Any] = {}
     if env.flag("SERVER_SIDE_BINDING", True) and importlib.util.find_spec("psycopg") is not None:
         options["server_side_binding"] = True
         # A statement's fifth time in a session it is prepared there. 0 where sessions are shared by a pooler.
@@ -53,6 +60,12 @@ if read_url := env.text("READ_DATABASE_URL"):
 
 # Rate limits hold over all processes only in a cache that they share.
 CACHES = cache(env.required("REDIS_URL", "redis://host:port/0, the cache that counts rate limits"))
+
+SCORER_FAST |= {
+    "LOCK_TIMEOUT_MS": env.number("LOCK_TIMEOUT_MS", 2000),
+    "STATEMENT_TIMEOUT_MS": env.number("STATEMENT_TIMEOUT_MS", 10_000),
+    "REQUEST_DEADLINE_SECONDS": float(env.number("REQUEST_DEADLINE_SECONDS", 10)),
+}
 
 LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"), env.text("LOG_FORMAT", "json"))
 

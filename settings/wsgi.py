@@ -5,8 +5,11 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
+from settings.limits import limit_sessions
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
 application = get_wsgi_application()
+limit_sessions()
 # The admin's files. Around the application rather than as middleware: an ASGI server would pay for a
 # synchronous middleware with a thread per request.
 if settings.STATIC_ROOT.is_dir():

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from .. import deadline
-from ..db.connection import fetch_one, run
+from ..db.connection import fetch_all, fetch_one, run
 
 
 class ApiKeyRow(NamedTuple):
@@ -37,6 +37,23 @@ def get_api_key(alias: str, prefix: str) -> ApiKeyRow | None:
     """The key whose prefix is ``prefix``, usable or not."""
     row = fetch_one(alias, GET_API_KEY, {"prefix": prefix}, repeatable=True)
     return None if row is None else ApiKeyRow(*row)
+
+
+LIST_UNREADABLE_RATES = """
+-- keys whose rate limit is not a number per period, as 125/15m; a sequential scan of the keys
+SELECT k.prefix::text
+FROM account_accountapikey AS k
+WHERE k.rate_limit <> ''
+  AND k.rate_limit !~ '^[0-9]+/([1-9][0-9]*)?[smhd]$'
+  AND NOT k.revoked
+ORDER BY k.prefix
+LIMIT 20
+"""
+
+
+def list_unreadable_rates(alias: str) -> list[str]:
+    """Prefixes of keys that are not limited, for nobody can read their rate; twenty at most."""
+    return [prefix for (prefix,) in fetch_all(alias, LIST_UNREADABLE_RATES, {})]
 
 
 UPDATE_KEY_HASH = """

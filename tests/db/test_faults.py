@@ -13,10 +13,13 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.test import Client
 
 from api.account.models import AccountAPIKey, Community
+from scorer_fast import doctor
 from scorer_fast.db import connection as db
 from scorer_fast.db.connection import fetch_value, read_committed, run
 from scorer_fast.db.faults import Fault, described, fault_of
 from scorer_fast.http.catalogue import OPERATIONS
+from settings import limits
+from tests.factories import rows
 from tests.factories.requests import GOOD_STATUS, Request, good
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -304,3 +307,52 @@ def test_a_sessions_settings_change_no_answer(name: str, value: str, one: Commun
     with database_says(name, value):
         assert bodies(requests) == expected
         assert bodies(requests) == expected
+
+
+# ---- what doctor says of a session
+
+
+def said(name: str, value: str) -> dict[str, str]:
+    with database_says(name, value):
+        return {finding.number: finding.what for finding in doctor.look_at_session("default")}
+
+
+def test_doctor_knows_a_server_that_only_reads() -> None:
+    assert said("default_transaction_read_only", "on")["W016"] == "it is read-only: nothing can be scored"
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_doctor_knows_an_isolation_that_makes_requests_fail(isolation: str) -> None:
+    assert isolation in said("default_transaction_isolation", isolation)["W017"]
+
+
+@pytest.mark.parametrize(("timeout", "is_told"), [("0", True), ("9s", False), ("11s", True)])
+def test_doctor_knows_a_statement_that_may_take_too_long(timeout: str, is_told: bool) -> None:
+    assert ("W018" in said("statement_timeout", timeout)) is is_told
+
+
+def test_doctor_says_whose_rate_cannot_be_read(one: Community) -> None:
+    assert list(doctor.look_at_rates("default")) == []
+    for prefix, rate in (("aaaa0001", "x"), ("aaaa0002", "5 / m"), ("aaaa0003", "5/0m"), ("aaaa0004", "10/2h")):
+        rows.api_key(one.account, f"{prefix}.secret", rate_limit=rate)
+    (finding,) = doctor.look_at_rates("default")
+    assert finding.what == "those of the keys aaaa0001, aaaa0002, aaaa0003 cannot be read: nothing is limited"
+
+
+# ---- the server's own sessions
+
+
+def test_the_servers_sessions_have_their_limits_and_a_poolers_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper: Any = connections["default"]
+    wrapper.ensure_connection()
+    try:
+        limits._limit(wrapper)
+        shown = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
+        assert fetch_value("default", shown, {}) == "2s 10s"
+        wrapper.close()
+        wrapper.ensure_connection()
+        monkeypatch.setattr(limits, "LIMIT_SESSION", limits.LIMIT_SESSION.replace("%(pid)s", "%(pid)s + 1"))
+        limits._limit(wrapper)
+        assert fetch_value("default", shown, {}) == "0 0"
+    finally:
+        wrapper.close()

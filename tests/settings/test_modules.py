@@ -68,7 +68,15 @@ def test_production_as_it_is_meant() -> None:
     database = settings["DATABASES"]["default"]
     assert database["CONN_MAX_AGE"] == 600
     assert database["CONN_HEALTH_CHECKS"] is True
-    assert database["OPTIONS"] == {"server_side_binding": True, "prepare_threshold": 5}
+    assert database["OPTIONS"] == {
+        "server_side_binding": True,
+        "prepare_threshold": 5,
+        "connect_timeout": 3,
+        "tcp_user_timeout": 4000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
     assert settings["USE_TZ"] is True
     assert settings["TIME_ZONE"] == "UTC"
     assert not {name for name in settings["SILENCED_SYSTEM_CHECKS"] if name.startswith("django_ratelimit")}
