@@ -292,7 +292,7 @@ def look_at_session(alias: str) -> Iterator[Finding]:
             "W017",
             about,
             f"its transactions are {session.isolation}: requests for one address that meet may end as 503",
-            "ALTER ROLE … SET default_transaction_isolation = 'read committed', or keep scoring out of ATOMIC_REQUESTS.",
+            "ALTER ROLE … SET default_transaction_isolation = 'read committed', or score outside ATOMIC_REQUESTS.",
         )
     if session.statement_timeout == 0 or session.statement_timeout > conf.statement_timeout_ms > 0:
         yield advised(

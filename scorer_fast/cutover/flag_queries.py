@@ -12,6 +12,17 @@ from ..db.connection import fetch_all, fetch_one, fetch_value, run
 # deadlock with a TRUNCATE of them.
 
 
+READ_FLAGS = """
+-- all that decides who answers, as JSON; db/functions/flags_1.sql
+SELECT scorer_fast_flags_1() AS flags
+"""
+
+
+def read_flags(alias: str) -> str:
+    """Flags, active kill switches and open latches in one round trip; equal texts say the same."""
+    return str(fetch_value(alias, READ_FLAGS, {}, repeatable=True))
+
+
 class FlagRow(NamedTuple):
     """One operation's flag; ``allow`` and ``deny`` hold one address a line."""
 

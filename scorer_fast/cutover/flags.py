@@ -1,4 +1,4 @@
-"""Who answers an operation: one snapshot per process, never asked for on a request's time.
+"""Who answers an operation: one snapshot per process, which only its first request waits for.
 
 Invariant: what stops the fast path is asked before anything that may choose it. From the top:
 environment variable, setting, kill switch in the database, latched rollback; then the mode; then,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import hmac
+import json
 import logging
 import os
 import re
@@ -201,18 +202,19 @@ def members(target: str) -> tuple[str, ...]:
 
 
 def _read(alias: str) -> Snapshot:
+    return _parsed(sql.read_flags(alias))
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Snapshot:
+    """The snapshot that a look found; the same one while nothing has changed."""
+    found = json.loads(text)
     flags = {
-        row.operation: Flag(
-            Mode(row.mode),
-            int(row.percent * 100),
-            frozenset(row.allow.split()),
-            frozenset(row.deny.split()),
-        )
-        for row in sql.list_flags(alias)
+        operation: Flag(Mode(mode), int(Decimal(percent) * 100), frozenset(allow.split()), frozenset(deny.split()))
+        for operation, mode, percent, allow, deny in found["flags"]
     }
-    killed = frozenset(id_ for row in sql.list_active_kills(alias) for id_ in members(row.target))
-    latched = frozenset(row.operation for row in sql.list_open_latches(alias))
-    return Snapshot(True, flags, killed, latched)
+    killed = frozenset(id_ for target in found["killed"] for id_ in members(target))
+    return Snapshot(True, flags, killed, frozenset(found["latched"]))
 
 
 def _has_use_of_the_fast_path(snapshot: Snapshot) -> bool:
@@ -226,6 +228,7 @@ class _Watch:
     def __init__(self) -> None:
         self.snapshot = UNKNOWN
         self.looked_at = float("-inf")  # monotonic seconds, of the last attempt
+        self.has_looked = False
         self.away = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -234,8 +237,18 @@ class _Watch:
 
     def in_background(self) -> Snapshot:
         if self._thread is None or not self._thread.is_alive():
+            self._first_look()
             self._start()
         return self.snapshot
+
+    def _first_look(self) -> None:
+        """A fresh process's first request looks itself: that its worker was recycled is no step back to the host."""
+        alias = conf.database
+        if connections[alias].in_atomic_block:
+            return  # what is seen there may be rolled back
+        with self._lock:
+            if not self.has_looked:
+                self.look(alias)
 
     def in_line(self) -> Snapshot:
         alias = conf.database
@@ -257,6 +270,7 @@ class _Watch:
         ``prepare``: have the fast path loaded before any request may take it.
         """
         self.looked_at = time.monotonic()
+        self.has_looked = True
         try:
             seen = _read(alias)
             if prepare and _has_use_of_the_fast_path(seen):
@@ -294,24 +308,31 @@ class _Watch:
         while not self._ending:
             alias = conf.database
             self.look(alias, prepare=True)
-            # No connection waits idle for the next look: each worker would hold one.
-            with suppress(Exception):
-                connections[alias].close()
+            # Its connection stays for the next look, unless it may be why there was nothing to see, or is a pool's.
+            connection = connections[alias]
+            if self.away or connection.settings_dict["OPTIONS"].get("pool"):
+                with suppress(Exception):
+                    connection.close()
             self._wake.wait(max(conf.flags_refresh_seconds, 0.05))
             if not self._ending:
                 self._wake.clear()
+        connections.close_all()
 
 
 _watch = _Watch()
 
 
 def current() -> Snapshot:
-    """The flags as this process knows them; no query, unless :func:`looks_in_line`."""
-    return _watch.in_line() if looks_in_line() else _watch.in_background()
+    """The flags as this process knows them; no query but a process's first, unless :func:`looks_in_line`."""
+    return _watch.in_line() if _is_in_line() else _watch.in_background()
 
 
 def looks_in_line() -> bool:
-    """Whether :func:`current` may ask the database (tests, Lambda, no background threads)."""
+    """Whether :func:`current` may ask the database: before the first look, in tests, in Lambda, without threads."""
+    return not _watch.has_looked or _is_in_line()
+
+
+def _is_in_line() -> bool:
     return conf.flags_inline or not conf.runs_threads
 
 

@@ -223,8 +223,11 @@ def test_it_is_sync_beside_sync_and_async_beside_async() -> None:
 
 
 @pytest.mark.parametrize("path", ["/elsewhere", "/internal/elsewhere", SCORE])
-def test_where_it_does_nothing_the_hosts_own_awaitable_is_passed_on(path: str, modes: Any) -> None:
-    """No thread hop is possible where nothing of ours is awaited."""
+def test_where_it_does_nothing_the_hosts_own_awaitable_is_passed_on(
+    path: str, modes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread hop is possible where nothing of ours is awaited; a process's very first request looks at the flags."""
+    monkeypatch.setattr(flags._watch, "has_looked", True)
     answers: list[Awaitable[HttpResponse]] = []
 
     async def inner() -> HttpResponse:

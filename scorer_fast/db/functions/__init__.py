@@ -36,6 +36,7 @@ NAMES = (
     "write_batch_1",
     "stored_score_1",
     "contributions_1",
+    "flags_1",
 )
 
 # What a caller's search_path is must not matter: `SET search_path FROM CURRENT` takes what this sets.

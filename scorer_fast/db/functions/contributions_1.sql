@@ -8,6 +8,7 @@ LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
 SET plan_cache_mode = force_generic_plan
+SET lock_timeout = '2s'
 AS $function$
 #variable_conflict use_column
 BEGIN
