@@ -144,24 +144,25 @@ def _series(now: datetime, period: Period, id_: str | None) -> tuple[datetime, d
     begins = int(now.timestamp()) // step - slots + 1
     since = datetime.fromtimestamp(begins * step, UTC)
     found: dict[str, Series] = {}
+    sides: dict[tuple[str, int], dict[str, sql.SeriesRow]] = {}
     for row in sql.list_series(conf.database, since, step, id_):
-        if not 0 <= row.slot < slots:
-            continue
-        series = found.setdefault(row.operation, _empty(period))
-        p50, p95 = (figures.upper_bound(bucket) * 1000 for bucket in (row.p50, row.p95))
-        if row.side == "fast":
-            series.fast_p50[row.slot], series.fast_p95[row.slot] = p50, p95
-            series.share[row.slot] = row.requests  # for a moment the number
-        else:
-            series.host_p50[row.slot], series.host_p95[row.slot] = p50, p95
-            of = series.share[row.slot] or 0
-            series.share[row.slot] = 100 * of / (of + row.requests)
-        # Sides come in order, fast first; a slot without the host's is the fast path's alone.
-    for series in found.values():
-        for slot in range(slots):
-            if series.fast_p50[slot] is not None and series.host_p50[slot] is None:
-                series.share[slot] = 100.0
+        if 0 <= row.slot < slots:
+            sides.setdefault((row.operation, row.slot), {})[row.side] = row
+    for (name, slot), of in sides.items():
+        series = found.setdefault(name, _empty(period))
+        fast, host = of.get("fast"), of.get("legacy")
+        if fast and fast.requests:
+            series.fast_p50[slot], series.fast_p95[slot] = _milliseconds(fast)
+        if host and host.requests:
+            series.host_p50[slot], series.host_p95[slot] = _milliseconds(host)
+        answered = state.answered(fast, host)
+        if total := answered + (host.requests if host else 0):
+            series.share[slot] = 100 * answered / total
     return since, found
+
+
+def _milliseconds(row: sql.SeriesRow) -> tuple[float, float]:
+    return figures.upper_bound(row.p50) * 1000, figures.upper_bound(row.p95) * 1000
 
 
 def _empty(period: Period) -> Series:

@@ -286,9 +286,10 @@ def _of(operation: Operation, row: flag_queries.FlagRow | None, found: _Found) -
     id_ = operation.id
     mode = Mode(row.mode) if row else flags.by_setting(operation).mode
     counted = {one.outcome: one for one in found.outcomes if one.operation == id_}
-    fast, host = _side(found.sides.get((id_, "fast"))), _side(found.sides.get((id_, "legacy")))
+    rows_of = [found.sides.get((id_, side)) for side in ("fast", "legacy")]
+    fast, host = map(_side, rows_of)
     fallbacks = counted["fallbacks"].lately if "fallbacks" in counted else 0
-    by_fast = max(fast.requests - fallbacks, 0)
+    by_fast = answered(*rows_of)
     total = by_fast + host.requests
     circuit = _circuit(counted, found.now)
     stops = _stops(id_, found)
@@ -396,8 +397,13 @@ def clock(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def answered(fast: sql.SeriesRow | None, host: sql.SeriesRow | None) -> int:
+    """Requests that the fast path answered: all that were its own, without those that the host stood in for."""
+    return max((fast.requests + fast.away if fast else 0) - (host.stood_in if host else 0), 0)
+
+
 def _side(row: sql.SeriesRow | None) -> Side:
-    if row is None:
+    if row is None or not row.requests:
         return Side()
     p50, p95, p99 = (round(figures.upper_bound(bucket) * 1000, 3) for bucket in (row.p50, row.p95, row.p99))
     return Side(row.requests, row.errors, p50, p95, p99)

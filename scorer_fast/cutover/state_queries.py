@@ -9,13 +9,19 @@ from ..db.connection import fetch_all, run
 
 
 class SeriesRow(NamedTuple):
-    """One side of an operation within one slot of time; percentiles as buckets of ``cutover/figures.py``."""
+    """One side of an operation within one slot of time; percentiles as buckets of ``cutover/figures.py``.
+
+    ``away``: requests that an open circuit kept from the fast path, not among ``requests``; ``stood_in``: those of the
+    host's that were the fast path's to answer.
+    """
 
     operation: str
     side: str
     slot: int
     requests: int
     errors: int
+    away: int
+    stood_in: int
     p50: int
     p95: int
     p99: int
@@ -26,21 +32,23 @@ LIST_SERIES = """
 WITH b AS (
     SELECT h.operation, h.side, h.bucket,
            floor(extract(epoch FROM h.minute - %(since)s::timestamptz) / %(seconds)s)::int AS slot,
-           sum(h.count) AS count,
+           coalesce(sum(h.count) FILTER (WHERE h.outcome <> 'circuit_open'), 0) AS count,
+           coalesce(sum(h.count) FILTER (WHERE h.outcome = 'circuit_open'), 0) AS away,
+           coalesce(sum(h.count) FILTER (WHERE h.outcome = 'stood_in'), 0) AS stood_in,
            coalesce(sum(h.count) FILTER (WHERE h.outcome IN ('error', 'fallback')), 0) AS errors
     FROM scorer_fast_histogrambucket AS h
     WHERE h.minute >= %(since)s
       AND h.side IN ('fast', 'legacy')
-      AND h.outcome <> 'circuit_open'
       AND (%(operation)s::text IS NULL OR h.operation = %(operation)s)
     GROUP BY 1, 2, 3, 4
 ), c AS (
-    SELECT b.operation, b.side, b.slot, b.bucket, b.errors,
+    SELECT b.operation, b.side, b.slot, b.bucket, b.errors, b.away, b.stood_in,
            sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot ORDER BY b.bucket) AS reached,
            sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot) AS total
     FROM b
 )
-SELECT c.operation, c.side, c.slot, max(c.total)::bigint, sum(c.errors)::bigint,
+SELECT c.operation, c.side, c.slot, max(c.total)::bigint, sum(c.errors)::bigint, sum(c.away)::bigint,
+       sum(c.stood_in)::bigint,
        min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.50),
        min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.95),
        min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.99)

@@ -55,7 +55,9 @@ def test_both_sides_are_told_with_the_measured_share() -> None:
     flags.set_mode("v2_score", "split", 25, **WHY)
     measure("v2_score", "fast", 9.6, times=30, failed=3)
     figures.count("v2_score", "fallbacks", 3)
-    measure("v2_score", "legacy", 160, times=73)
+    measure("v2_score", "legacy", 160, times=70)
+    for _ in range(3):
+        figures.record("v2_score", "legacy", 0.16, Outcome.STOOD_IN, None)
     figures.flush()
     one = of("v2_score")
     assert (one.asked, one.who, one.answers, one.asked_share) == ("split 25 %", "both", "both", 25.0)
@@ -66,6 +68,19 @@ def test_both_sides_are_told_with_the_measured_share() -> None:
     assert one.host.p95_ms == pytest.approx(160, rel=0.1)
     assert (one.updated_by, one.reason) == ("ann", "a test")
     assert of("check_bans").share is None
+
+
+@pytest.mark.parametrize(
+    "outcome", [Outcome.FALLBACK, Outcome.CIRCUIT_OPEN, Outcome.HANDED_OVER, Outcome.INFRASTRUCTURE]
+)
+def test_what_the_host_stood_in_for_was_not_answered_by_the_fast_path(outcome: Outcome) -> None:
+    flags.set_mode("v2_score", "fast", **WHY)
+    measure("v2_score", "fast", 5, times=40)
+    for _ in range(10):
+        figures.record("v2_score", "fast", 0.001, outcome, None)
+        figures.record("v2_score", "legacy", 0.16, Outcome.STOOD_IN, None)
+    figures.flush()
+    assert of("v2_score").share == 80.0
 
 
 def test_the_figures_are_of_the_last_minutes_alone() -> None:
