@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from ..cutover import curl, figures, rollout, state
 from ..cutover import state_queries as sql
+from ..cutover.rollout_queries import RolloutRow
 from ..cutover.state import OperationState, State
 from ..models import Mismatch
 from ..settings import conf
@@ -97,6 +98,7 @@ def operation(id_: str, period: Period, now: datetime, base: str) -> dict[str, A
     one = seen.operations[id_]
     since, found = _series(now, period, id_)
     series = found.get(id_) or _empty(period)
+    under_way = next((row for row in seen.rollouts if id_ in row.operations), None)
     marks = [mark for _, mark in _marks(since, period, id_)]
     times = [(since + timedelta(minutes=period.minutes * part / 4)).strftime(period.times) for part in range(5)]
     known = figures.read_all(since).get(id_, {})
@@ -128,9 +130,27 @@ def operation(id_: str, period: Period, now: datetime, base: str) -> dict[str, A
         "groups": list(_groups(id_, base)),
         "changes": sql.list_changes(conf.database, [id_, "all"], datetime.min.replace(tzinfo=UTC), 50),
         "rollouts": _rollouts(seen),
-        "rollout": next((row for row in seen.rollouts if id_ in row.operations), None),
-        "steps": rollout.STEPS,
+        "rollout": under_way,
+        "next_step": _next_step(under_way, one),
     }
+
+
+def moves(one: OperationState, share: float) -> str:
+    """What going to a share of addresses moves, from the figures."""
+    now = one.asked_share
+    if share == now:
+        return "No address changes sides."
+    moved = abs(share - now) / 100 * one.per_minute
+    side = "to the fast path" if share > now else "back to the host"
+    return f"{abs(share - now):g} % of addresses go {side}, about {moved:.0f} requests a minute."
+
+
+def _next_step(row: RolloutRow | None, one: OperationState) -> str:
+    """What the next step of a rollout would move; nothing where there is none."""
+    if row is None or row.step + 1 >= len(row.steps):
+        return ""
+    step = row.steps[row.step + 1]
+    return f"The next step, {rollout.shown(step)}: {moves(one, float(step))}"
 
 
 def _rollouts(seen: State) -> list[str]:

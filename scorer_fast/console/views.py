@@ -178,22 +178,12 @@ def _target(id_: str, form: dict[str, Any]) -> str:
     return {"operation": id_, "group": BY_ID[id_].group, "all": flags.ALL}[form["scope"]]
 
 
-def _moves(one: OperationState, share: float) -> str:
-    """What going to a share of addresses moves, from the figures."""
-    now = one.asked_share
-    if share == now:
-        return "No address changes sides."
-    moved = abs(share - now) / 100 * one.per_minute
-    side = "to the fast path" if share > now else "back to the host"
-    return f"{abs(share - now):g} % of addresses go {side}, about {moved:.0f} requests a minute."
-
-
 def _will_set(one: OperationState, form: dict[str, Any]) -> str:
     share = {Mode.FAST: 100.0, Mode.SPLIT: float(form["percent"] or 0)}.get(Mode(form["mode"]), 0.0)
     text = f"{one.operation} goes from {one.asked} to {form['mode']}"
     text += f" {form['percent']} %" if form["mode"] == Mode.SPLIT else ""
     held = f" It stays with the host all the same: {', '.join(one.stopped_by)}." if one.stopped_by else ""
-    return f"{text}. {_moves(one, share)}{held}"
+    return f"{text}. {pages.moves(one, share)}{held}"
 
 
 def _set(id_: str, form: dict[str, Any], by: str) -> str:
@@ -240,7 +230,7 @@ def _will_start(one: OperationState, form: dict[str, Any]) -> str:
     return (
         f"{', '.join(flags.members(target))} go to {rollout.shown(first)} now, then on by themselves: "
         f"{', '.join(rollout.shown(step) for step in steps)}, each held for at least {hold} seconds "
-        f"and until the guard says fine. {_moves(one, share)}"
+        f"and until the guard says fine. {pages.moves(one, share)}"
     )
 
 
@@ -273,7 +263,7 @@ ACTIONS: dict[str, Action] = {
     ),
     "lift": Action(
         "Lift the latch", CHANGE, Reasoned, lambda found: "latch" in found["one"].stopped_by,
-        lambda one, form: f"{one.operation} goes back to {one.asked}. {_moves(one, one.asked_share)}", _lift,
+        lambda one, form: f"{one.operation} goes back to {one.asked}. {pages.moves(one, one.asked_share)}", _lift,
     ),
     "rollout-start": Action(
         "Start a rollout", CHANGE, RolloutForm, lambda found: found["rollout"] is None, _will_start, _start
