@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -80,10 +80,13 @@ def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[Check
     return messages(findings)
 
 
+_LEVELS: dict[str, type[Error | Warning | Info]] = {"E": Error, "W": Warning, "I": Info}
+
+
 def messages(findings: Iterable[Finding]) -> list[CheckMessage]:
     """Findings as Django reports them; what is fine is not reported."""
     return [
-        (Error if finding.number.startswith("E") else Warning)(
+        _LEVELS[finding.number[0]](
             f"{finding.about}: {finding.what}.", hint=finding.remedy, id=f"scorer_fast.{finding.number}"
         )
         for finding in findings

@@ -151,6 +151,16 @@ def look_at_exposure() -> Iterator[Finding]:
             "Leave it True unless a private load balancer is the only way to these paths.",
         )
 
+    if not conf.strict_context:
+        yield Finding(
+            FINE,
+            'SCORER_FAST["STRICT_CONTEXT"]',
+            "off, as on the host: the holder of an older stamp (Ed25519Signature2018) can rename its signed hash in "
+            "the stamp's own context and write another one, which deduplication has not seen",
+            "Set it to True where all issuers write one of the known forms (docs/operations.md, Hostile credentials).",
+            "I001",
+        )
+
 
 def look_at_middleware() -> Iterator[Finding]:
     """Whether requests reach this app, and what runs around it."""

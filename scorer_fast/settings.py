@@ -79,6 +79,7 @@ class ScorerFast(BaseModel):
     weights_cache_seconds: Annotated[Amount, Field(le=60)] = 60  # a process may answer the weights from memory
     reverify_one_in: Count = 10_000  # one remembered signature in so many is checked again; 0: never
     verify_timeout_seconds: Amount = 20.0  # seconds didkit may take for one request's batch
+    strict_context: bool = False  # True: a stamp whose own context is not one of the known forms does not count
     verifier_processes: Annotated[Count, Field(le=64)] = 2  # processes that run didkit; 0: it runs in the server's own
     prune_every_seconds: Amount = 3600  # between removals of remembered signatures that expired; 0: only by command
     keep_readings_days: Amount = 30  # days that what was read of unchanged stamps spares decoding them; 0: never

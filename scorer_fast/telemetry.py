@@ -29,6 +29,7 @@ COUNTERS = {
     "signatures.verified": "signatures didkit found good",
     "signatures.remembered": "signatures not asked about again",
     "signatures.rejected": "signatures didkit found bad",
+    "signatures.strange": "signatures not asked about: the credential's context has no known form (STRICT_CONTEXT)",
     "signatures.lethal": "credentials that ended the process that looked at them",
     "claims.lost": "decisions dropped because a nullifier had an owner by then",
     "writes.retried": "decisions dropped because what was read had changed",

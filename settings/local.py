@@ -35,6 +35,6 @@ SIWE_JWT_PUBLIC_KEY = env.text("SIWE_JWT_PUBLIC_KEY", demo_tokens.public_key(dem
 FF_API_ANALYTICS = env.text("FF_API_ANALYTICS", "on")
 FF_MULTI_NULLIFIER = env.text("FF_MULTI_NULLIFIER", "on")
 
-SCORER_FAST = {"DOCS": env.text("DOCS", "on")}
+SCORER_FAST = {"DOCS": env.text("DOCS", "on"), "STRICT_CONTEXT": env.flag("STRICT_CONTEXT", True)}
 
 LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"), env.text("LOG_FORMAT", "plain"))

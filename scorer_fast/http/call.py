@@ -17,13 +17,14 @@ from typing import Any, Protocol
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLResolver, get_resolver
 
-from ..domain import bounds
+from ..domain import bounds, contexts
 from ..errors import Problem, Refused
 from ..run import Run, begin, run_of
 from ..scoring import verifier
 from ..scoring.expected import Rows, expected_rows, rows_now
 from ..scoring.service import Decided
 from ..scoring.write import require_whole
+from ..settings import conf
 from . import rate_limit
 from .problems import problem_response
 from .responses import Asked
@@ -109,7 +110,7 @@ def hand_over(request: HttpRequest) -> None:
 
 def is_left_out(credential: str) -> bool:
     """Whether the fast path leaves a stamp out for what its credential is made of, signed well or not."""
-    return bounds.check(credential) is not None
+    return bounds.check(credential) is not None or (conf.strict_context and not contexts.is_known(credential))
 
 
 @dataclass(frozen=True, slots=True)

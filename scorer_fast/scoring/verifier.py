@@ -23,6 +23,9 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 
+from django.core.exceptions import ImproperlyConfigured
+
+from ..domain import contexts
 from ..errors import VerifierDown
 from ..settings import conf
 from ..telemetry import count
@@ -30,8 +33,17 @@ from . import verifier_local
 from .verifier_local import OPTIONS
 from .verifier_process import Died, NotReady, NotStarted, VerifierProcess
 
-# What a remembered signature is remembered for: another version or other options ask again.
-VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n"
+
+def _is_strict() -> bool:
+    try:
+        return conf.strict_context
+    except ImproperlyConfigured:  # used without Django
+        return False
+
+
+# What a remembered signature is remembered for: another version or other options ask again, and so does the stricter
+# setting, as it was when the process began.
+VERIFIER = f"didkit {version('didkit')} {OPTIONS}\n{'known contexts' * _is_strict()}"
 
 ATTEMPTS = 3  # processes that a batch may lose to the outside before it is given up
 BATCH = 64  # credentials that a process is asked about at once
@@ -183,8 +195,18 @@ atexit.register(_pool.stop)
 def verify(texts: Sequence[str], timeout: float) -> list[bool]:
     """Whether didkit finds no error in each credential; VerifierDown when it takes over ``timeout`` seconds.
 
-    The credentials are within the bounds (:func:`scorer_fast.domain.bounds.check`): the caller has looked.
+    The credentials are within the bounds (:func:`scorer_fast.domain.bounds.check`): the caller has looked. With
+    ``STRICT_CONTEXT`` one whose context has no known form is bad.
     """
+    if _is_strict():
+        known = [contexts.is_known(text) for text in texts]
+        count("signatures.strange", len(known) - sum(known))
+        answers = iter(_verify([text for text, is_known in zip(texts, known, strict=True) if is_known], timeout))
+        return [is_known and next(answers) for is_known in known]
+    return _verify(texts, timeout)
+
+
+def _verify(texts: Sequence[str], timeout: float) -> list[bool]:
     if not texts:
         return []
     if is_local():

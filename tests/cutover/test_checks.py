@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.core.checks import CheckMessage, Error, Info, Warning, run_checks
 from django.db import OperationalError, connection, connections
 from pytest_django import Settings
 
@@ -30,9 +30,8 @@ def raised(**options: Any) -> list[str]:
     """The numbers of this app's checks that complain; each says what to do."""
     messages = own(run_checks(**options))
     assert all(message.hint for message in messages)
-    assert all(
-        isinstance(message, Error if message.id.startswith("scorer_fast.E") else Warning) for message in messages
-    )
+    levels = {"E": Error, "W": Warning, "I": Info}
+    assert all(isinstance(message, levels[message.id.removeprefix("scorer_fast.")[0]]) for message in messages)
     return [message.id.removeprefix("scorer_fast.") for message in messages]
 
 
@@ -162,6 +161,13 @@ def test_w003_no_internal_token(settings: Settings) -> None:
     settings.SCORER_FAST = {**settings.SCORER_FAST, "CHECK_INTERNAL_TOKEN": False}
     assert raised() == []
     assert "W006" in raised(include_deployment_checks=True)
+
+
+def test_i001_any_context_counts(settings: Settings) -> None:
+    """It is for owners to decide: no warning, and only where one looks at what is exposed."""
+    assert "I001" in raised(include_deployment_checks=True)
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "STRICT_CONTEXT": True}
+    assert "I001" not in raised(include_deployment_checks=True)
 
 
 def test_w004_no_trusted_issuer(settings: Settings) -> None:

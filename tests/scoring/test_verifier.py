@@ -255,6 +255,29 @@ def test_what_a_test_puts_in_didkits_place_is_called_here(monkeypatch: pytest.Mo
     assert verifier.verify(["good", "other"], 60) == [True, False]
 
 
+def test_contexts_of_no_known_form_are_bad_where_the_owner_says_so(settings: Settings) -> None:
+    strange = sign_credential(OWNER, "Google", hash="without a version", proof="ed25519")
+    texts = [GOOD[0], json.dumps(strange), "{}", GOOD[1]]
+    assert verifier.verify(texts, 60) == [True, True, False, True]
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "STRICT_CONTEXT": True}
+    assert verifier.verify(texts, 60) == [True, False, False, True]
+    assert verifier.verify(texts[1:3], 60) == [False, False]
+
+
+IDENTITY = """
+import sys
+from django.conf import settings
+settings.configure(SCORER_FAST={"STRICT_CONTEXT": sys.argv[1] == "on"})
+from scorer_fast.scoring.verifier import VERIFIER
+print(VERIFIER, end="")
+"""
+
+
+def test_a_signature_remembered_without_it_is_asked_about_again() -> None:
+    said = [subprocess.check_output([sys.executable, "-c", IDENTITY, switch], text=True) for switch in ("off", "on")]
+    assert said == [verifier.VERIFIER, verifier.VERIFIER + "known contexts"]
+
+
 def test_they_are_started_ahead_where_the_fast_path_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = VerifierPool()
     monkeypatch.setattr(verifier, "_pool", pool)
