@@ -77,7 +77,7 @@ def operations(results: dict[str, Any]) -> str:
     """One row per operation; statements are the ones that a test counts, p50 the last bench's."""
     from scorer_fast.http.api import api
     from scorer_fast.http.catalogue import OPERATIONS
-    from tests.guards.test_statements import EXPECTED
+    from tests.factories.operations import TABLE
 
     auths = {"ApiKeyAuth": "`X-API-Key`", "InternalAuth": "internal token", "TokenAuth": "access token"}
     paths = api.get_openapi_schema()["paths"]
@@ -86,11 +86,12 @@ def operations(results: dict[str, Any]) -> str:
         for operation in OPERATIONS:
             described = paths[operation.path][operation.method.lower()]
             auth = next((auths[name] for given in described.get("security", ()) for name in given), "none")
-            sent = EXPECTED[operation.id]
-            p50 = results["operations"][operation.id]["steady"]["c1"]["p50_ms"]
+            sent = TABLE[operation.id]
+            measured = results["operations"].get(operation.id)
+            p50 = f"{measured['steady']['c1']['p50_ms']:.2f}" if measured else "not measured"
             yield (
                 f"`{operation.id}` | {operation.method} | `{operation.path}` | {auth} | `{operation.group}` | "
-                f"{len(sent.first)}, {len(sent.steady)} | {p50:.2f} | {operation.summary}"
+                f"{len(sent.first)}, {len(sent.steady)} | {p50} | {operation.summary}"
             )
 
     return table("id | method | URL | auth | group | statements: first, then | p50, ms | what it answers", rows())
@@ -259,12 +260,12 @@ def examples(results: dict[str, Any]) -> str:
         for rate in (1, 100, 1000):
             workers = max(1, math.ceil(cores(rate, server)))
             spare = max(2, workers + 1) if rate > 1 else 1
-            lambdas = max(1, math.ceil(rate * takes * 2 / 1000))
+            lambdas = max(1, math.ceil(rate * takes * 2 / 1000 / BUSY))
             yield (
                 f"{rate:,} | {cores(rate, server):.2f} | {cores(rate, database):.2f} | "
                 f"{workers} worker{'s' * (workers > 1)}, {2 * workers} connections | "
                 f"{spare} task{'s' * (spare > 1)} of 1 vCPU, {2 * spare} connections | "
-                f"{lambdas} at once, {lambdas} connections"
+                f"{lambdas} at once, {lambdas} connection{'s' * (lambdas > 1)}"
             )
 
     return table(

@@ -1,6 +1,8 @@
 """Demo data: there after one run, unchanged by a second, and only where it belongs."""
 
 import io
+import json
+import re
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -146,3 +148,23 @@ def test_the_people_score_as_they_are_introduced() -> None:
     ]
     assert {name for name, stamp in losing["stamps"].items() if stamp["dedup"]} == {"Google"}
     assert set(older["stamps"]) == set(OLDER.providers)
+
+
+def test_the_readme_shows_what_the_demo_answers() -> None:
+    """One request and its answer, as they stand there; only its times are of that day."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    path = re.search(r"curl .+\n\s+http://127\.0\.0\.1:8000(\S+)", readme)
+    shown = re.search(r"```json\n(.+?)```", readme, re.DOTALL)
+    assert path is not None
+    assert shown is not None
+    assert API_KEY in readme
+    seed()
+    answered = Client().get(path[1], headers={"X-API-Key": API_KEY})
+    assert answered.status_code == 200
+    assert without_times(answered.json()) == without_times(json.loads(shown[1]))
+
+
+def without_times(answer: object) -> object:
+    if not isinstance(answer, dict):
+        return answer
+    return {key: without_times(value) for key, value in answer.items() if not key.endswith(("_timestamp", "_date"))}
