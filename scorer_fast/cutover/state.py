@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -139,7 +140,7 @@ class OperationState:
     def who(self) -> str:
         """Who answers, in words: ``legacy (circuit open)``."""
         if self.answers == "none":
-            return "no such operation"
+            return "not in this contract"
         if self.stopped_by:
             return f"{self.answers} ({self.stopped_by[0]})"
         if self.answers == "legacy" and self.mode == Mode.SHADOW:
@@ -212,6 +213,7 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
         rollouts=[row for row in rollout_queries.list_rollouts(alias) if row.state in rollout.UNDER_WAY],
         changes={row.operation: row for row in sql.list_last_changes(alias)},
     )
+    contract, contract_why = _contract()
     wanted = [operation for operation in OPERATIONS if not only or operation.id in only]
     states = {operation.id: _of(operation, rows.get(operation.id), found) for operation in wanted}
     needs = [
@@ -225,8 +227,8 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
     return State(
         at=now,
         stands=found.stands,
-        contract="2025-12",
-        contract_why="",
+        contract=contract,
+        contract_why=contract_why,
         operations=states,
         kill_switches=tuple(kills),
         latches=tuple(row for row in latches if not only or row.operation in only),
@@ -251,6 +253,15 @@ def no_baseline(operation_id: str, now: datetime) -> str | None:
         f"Errors and p95 beside the host's cannot be judged. First let the host be measured: "
         f"scorer_fast set {operation_id} shadow --reason …, or split up to 50 %, or MEASURE_LEGACY in the settings."
     )
+
+
+def _contract() -> tuple[str, str]:
+    """The revision of the host that this process follows, and how that was found out."""
+    try:
+        found = import_module("scorer_fast.revision").found()
+    except ModuleNotFoundError:  # one revision is all there is
+        return "2025-12", "the only one known"
+    return found.revision.name, found.why
 
 
 def stands() -> Stands:
@@ -293,7 +304,8 @@ def _of(operation: Operation, row: flag_queries.FlagRow | None, found: _Found) -
     total = by_fast + host.requests
     circuit = _circuit(counted, found.now)
     stops = _stops(id_, found)
-    answers, stopped_by = _who(mode, stops, circuit, found.stands)
+    is_there = getattr(operation, "is_there", True)  # in the revision of the host that holds
+    answers, stopped_by = _who(mode, stops, circuit, found.stands) if is_there else ("none", ())
     compared = {name: counted[name].amount if name in counted else 0 for name in COMPARED}
     judged = found.verdicts.get(id_)
     guard = Guard(judged.verdict, judged.judged_at, tuple(json.loads(judged.rules))) if judged else None

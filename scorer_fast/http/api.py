@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from ninja.parser import Parser
 
 from .. import __version__, deadline, overload, revision, telemetry
 from ..errors import Problem, Refused
+from ..metrics import record as record_duration
 from ..outages import is_outage, tell
 from ..run import run_of
 from . import bodies, ceramic_cache, docs, embed, internal, v2
@@ -75,6 +77,7 @@ def _standing_alone(view: View) -> View:
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        started = time.perf_counter()
         found = find(request.method or "", request.path_info)
         if found is None:
             return view(request, *args, **kwargs)
@@ -90,6 +93,9 @@ def _standing_alone(view: View) -> View:
             tell(found[0].id, error, request_id=telemetry.request_id(request))
             response = problem_response(Problem.UNAVAILABLE)
         bodies.leave_unread(request)
+        one, status = found[0], response.status_code
+        outcome = "ok" if status < 400 else "client_error" if status < 500 else "error"
+        record_duration(one.id, one.method, one.path, "fast", time.perf_counter() - started, outcome, status)
         return response
 
     return answer

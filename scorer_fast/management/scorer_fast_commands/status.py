@@ -93,7 +93,7 @@ def page(state: State, in_full: bool, coloured: bool) -> str:
 def _footer(state: State, paint: Any) -> list[str]:
     minutes = int(states.RECENT.total_seconds() // 60)
     about = f"share, requests, errors and p95 of the last {minutes} minutes"
-    lines = [f"{states.clock(state.at)} UTC, contract {state.contract}; {about}"]
+    lines = folded(f"{states.clock(state.at)} UTC, contract {state.contract} ({state.contract_why}); {about}")
     if not state.needs:
         return [*lines, paint(GREEN, "Nothing needs a person.")]
     count = len(state.needs)
