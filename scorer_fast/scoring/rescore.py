@@ -26,10 +26,11 @@ from ..run import Run
 from ..settings import conf
 from ..telemetry import count
 from . import rescore_queries as queries
-from .plan import Rules
+from .plan import Plan, Rules
 from .read import ReadScoring, Wanted, read_many
 from .rescore_queries import BatchRow, FailureRow, RunRow
 from .service import decide_row, rules
+from .signals import announce
 from .verify import is_sampled
 from .write import AGAIN, plan_json, write_batch
 
@@ -222,7 +223,7 @@ def _round(alias: str, run: RunRow, tally: Tally, *, the_rules: Rules, give_up: 
     rows.sort(key=lambda row: row.reading.passport_id or 0)
     tally.unchanged += len(tally.left) - len(rows)  # their passports are gone
     plans: list[str] = []
-    members: list[tuple[int, str]] = []
+    members: list[tuple[int, str, Plan]] = []
     now = datetime.now(UTC)
     for address, reading, wanted in rows:
         passport_id = reading.passport_id
@@ -231,17 +232,19 @@ def _round(alias: str, run: RunRow, tally: Tally, *, the_rules: Rules, give_up: 
             this = Run(at=now, database=alias)
             plan, checked = decide_row(this, reading.scoring_row(wanted), address, the_rules)
             plans.append(plan_json(this, plan, checked, awaited=conf.await_rescores, unless_same=run.only_changed))
-            members.append((passport_id, address))
+            members.append((passport_id, address, plan))
         except VerifierDown:
             raise
         except Exception as error:  # whatever it is, it is one address's: the others shall not suffer
             tally.failures.append(FailureRow(passport_id, address, _said(error)))
     tally.left = []
     for written in write_batch(alias, plans) if plans else ():
-        passport_id, address = members[written.place]
+        passport_id, address, plan = members[written.place]
         if written.state is None:
             tally.unchanged += written.is_left
             tally.scored += not written.is_left
+            if not written.is_left:
+                announce(alias, plan)
         elif written.state in AGAIN and not give_up:
             count("writes.retried")
             tally.left.append(passport_id)

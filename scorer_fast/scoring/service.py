@@ -30,6 +30,7 @@ from .plan import NO_CHANGE, Change, Plan, Rules
 from .plan import decide as plan_of
 from .read import ScoringRow, Wanted, read_scoring
 from .reading import prune_when_due
+from .signals import announce
 from .verify import Checked
 from .write import attempt
 from .write import write as write_plan
@@ -199,6 +200,7 @@ def write(run: Run, decided: Found | Decided) -> Found | Decided:
         return decided
     with step("write"):
         written = write_plan(run, decided.plan, decided.checked)
+    announce(run.database, decided.plan)
     awarded = Counter(row.action for row in decided.plan.awards.rows)
     note(**{f"points_{action}": number for action, number in awarded.items()})
     return replace(decided, new_ids=written.new_ids)

@@ -118,7 +118,9 @@ def test_the_domain_has_no_clock_and_no_randomness() -> None:
         found += [
             f"{path}:{node.lineno} {ast.unparse(node)}"
             for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and node.attr in {"now", "today", "utcnow", "time", "monotonic"}
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"now", "today", "utcnow", "time", "monotonic"}
         ]
         found += [
             f"{path}:{line} {name}"
