@@ -123,6 +123,13 @@ monitoring: setup ## dashboards and alerts of ops/ on a real scrape (Debian's Pr
 	@command -v prometheus promtool >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends prometheus; }
 	@$(PYTHON) -m pip install --quiet -r requirements-monitoring.txt
 	@$(PYTHON) ops/check.py
+.PHONY: guard-simulation
+guard-simulation: setup ## the guard on equal sides and on worse ones, simulated (ARGS="--judgements 1000000")
+	@$(PYTHON) -m bench.guard_simulation $(ARGS)
+
+.PHONY: guard-attacks
+guard-attacks: setup ## what was seen to fool the guard, done to real servers (twenty minutes)
+	@$(PYTHON) -m pytest attacks $(ARGS)
 
 .PHONY: browser
 browser: setup ## the admin's pages in Chromium (Debian's, installed by apt where missing)

@@ -37,15 +37,14 @@ class GuardLimits(BaseModel):
 
     interval_seconds: Amount = 30.0  # seconds between two judgements by the workers; 0: only by command
     dry_run: bool = False  # True: judge and log, latch nothing
-    window_seconds: Count = 600  # how far back the fast path's figures count
-    baseline_seconds: Count = 86_400  # how far back the host's count, where the window has too few of them
-    min_sample: Count = 200  # requests of the fast path, and of the host, below which nothing is judged
+    false_alarms_a_year: Annotated[float, Field(gt=0)] = 1.0  # that are acceptable, of all operations together
+    min_sample: Count = 200  # requests of the fast path, and of the host, below which nothing is fine
     error_points: Amount | None = 0.1  # percentage points the error rate may be above the host's
-    error_percent: Amount | None = None  # percent the error rate may be, whatever the host's is
     p95_ratio: Amount | None = 1.0  # the fast path's p95 over the host's
-    p95_above_ms: Amount | None = None  # milliseconds the fast path's p95 may be above the host's
-    p95_ms: Amount | None = None  # milliseconds the p95 may be, whatever the host's is
-    mismatches: Count | None = 0  # real mismatches that may be seen within the window below
+    error_percent: Amount | None = 2.0  # percent the error rate may be where the host answers nothing any more
+    p95_times: Amount | None = 4.0  # the p95 there, over what it was when it was last compared
+    mismatches: Count | None = 0  # requests that may be answered otherwise within the window below
+    min_compared: Count = 20  # requests compared below which no mismatch latches
     mismatch_window_seconds: Count = 3600  # how far back mismatches count
     latch_shadow: bool = True  # False: what is only shadowed is reported, not latched
 
@@ -119,6 +118,7 @@ class ScorerFast(BaseModel):
     asgi_queue: Count = 64  # requests that may wait for a thread, scorings in three quarters; beyond it 503
     asgi_conn_max_age: Amount | None = 60  # seconds of such a connection where CONN_MAX_AGE is 0; None: no limit
     # -- shadow, figures and guard
+    control_percent: Annotated[Amount, Field(le=50)] = 1.0  # of a day's addresses that the host answers at 100 %
     measure_legacy: bool = False  # True: operations in mode legacy are measured too
     shadow_sample: Annotated[Amount, Field(le=1)] = 1.0  # share of an operation's requests that shadow looks at
     shadow_aa: bool = False  # True: shadow asks the host twice (operations that only read) and measures its noise

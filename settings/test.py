@@ -41,4 +41,4 @@ RATELIMIT_ENABLE = False
 REGISTRY_API_READ_DB = "default"
 
 # Nothing runs off the thread of a test's request, unless that test asks for it.
-SCORER_FAST: dict[str, object] = {"BACKGROUND": False, "DOCS": "on"}
+SCORER_FAST: dict[str, object] = {"BACKGROUND": False, "CONTROL_PERCENT": 0, "DOCS": "on"}

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connections, transaction
 from django.test import TransactionTestCase
+
+from scorer_fast.cutover import flags
 
 # The same examples at every run, so that what was green stays green: `HYPOTHESIS=explore` looks for new ones.
 for name, is_derandomized in (("same", True), ("explore", False)):
@@ -19,6 +22,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS", "same"))
 KEPT = frozenset({"auth_permission", "django_content_type", "django_migrations"})
 # A trigger refuses to delete from it.
 APPEND_ONLY = "scorer_fast_flaglog"
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mode fast is the fast path in tests, for every address on every day, unless one sets CONTROL_PERCENT."""
+    is_control = flags.is_control
+    monkeypatch.setattr(
+        flags, "is_control", lambda *asked: "CONTROL_PERCENT" in settings.SCORER_FAST and is_control(*asked)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -105,11 +105,11 @@ def test_the_host_may_leave_its_settings_empty(settings: Settings) -> None:
 
 def test_limits_of_one_operation_go_over_those_of_all(settings: Settings) -> None:
     settings.SCORER_FAST = {
-        "GUARD": {"P95_RATIO": 1.2, "OPERATIONS": {"check_bans": {"P95_RATIO": None, "P95_MS": 50}}}
+        "GUARD": {"P95_RATIO": 1.2, "OPERATIONS": {"check_bans": {"P95_RATIO": None, "P95_TIMES": 50}}}
     }
     defaults = GuardLimits().model_dump(by_alias=True)
     assert conf.guard_limits() == conf.guard_limits("v2_score") == {**defaults, "P95_RATIO": 1.2}
-    assert conf.guard_limits("check_bans") == {**defaults, "P95_RATIO": None, "P95_MS": 50}
+    assert conf.guard_limits("check_bans") == {**defaults, "P95_RATIO": None, "P95_TIMES": 50}
 
 
 def test_reading_a_setting_costs_no_validation() -> None:

@@ -36,6 +36,8 @@ class Circuit:
         self._lock = threading.Lock()
         self._failures: deque[float] = deque()
         self._opened_at: float | None = None
+        self.by_infrastructure = False  # what it fails by is no fault of the operation's
+        self._culprits: deque[int | None] = deque(maxlen=16)  # whose requests failed of late
         self._tried_at: float | None = None  # since when a trial is under way
 
     @property
@@ -66,10 +68,18 @@ class Circuit:
             self._failures.clear()
         logger.warning("circuit closed: %s is on the fast path again", self._operation_id)
 
-    def failed(self, admission: Admission) -> None:
-        """Count one unexpected failure; opens the circuit when there are enough in the window."""
+    def culprit(self) -> int | None:
+        """One of the callers whose requests opened the circuit, each in turn: what it costs others is their doing."""
+        with self._lock:
+            self._culprits.rotate(1)
+            return self._culprits[0] if self._culprits else None
+
+    def failed(self, admission: Admission, caller: int | None = None, *, by_infrastructure: bool = False) -> None:
+        """Count one unexpected failure, of ``caller``; opens the circuit when there are enough in the window."""
         now, enough = time.monotonic(), conf.circuit_failures
         with self._lock:
+            self.by_infrastructure = by_infrastructure
+            self._culprits.append(caller)
             if admission is Admission.TRIAL:
                 self._opened_at, self._tried_at = now, None
                 figures.count(self._operation_id, "circuit_opened")

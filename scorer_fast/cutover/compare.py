@@ -214,7 +214,7 @@ IGNORED: tuple[Ignored, ...] = (
     ),
     Ignored(
         "text_of_a_refused_token",
-        re.compile(r"body\.(detail|\*)"),
+        re.compile(r"body\."),
         "A token that is not good is refused with 401 and a detail; which words it uses is left open.",
         _token_refused,
     ),
@@ -287,6 +287,12 @@ _FIELD_NAMES = """
     passport nullifiers community_id credentialSubject proof proofValue jws issuer issuanceDate expirationDate
 """
 _FIELDS = frozenset(_FIELD_NAMES.split())
+# Elsewhere in an answer a key is a field, known here or not: a missing one is named. These objects are keyed by data,
+_KEYED_BY_DATA = frozenset({"stamps", "breakdown", "stamp_scores", "weights"})
+_WEIGHTS = frozenset({"embed_weights", "cache_weights"})
+# and in these the client says what keys there are.
+_CLIENTS = frozenset({"stamp", "credential", "ruleset", "definition", "input", "ctx"})
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 
 
 def compare(control: Answer, candidate: Answer, context: Context) -> Comparison:
@@ -337,7 +343,7 @@ class _Walk:
         elif depth < DEEPEST and isinstance(control, dict):
             for key in sorted({*control, *candidate}, key=str):
                 # Of a row the keys are columns: names, whatever they are called.
-                name = key if path[0] == "rows" and len(path) == 2 else _name(key)
+                name = key if path[0] == "rows" and len(path) == 2 else _name(path, key, self.context.operation)
                 self.values((*path, name), control.get(key, ABSENT), candidate.get(key, ABSENT), depth + 1)
         elif depth < DEEPEST and isinstance(control, list):
             self.lists(path, control, candidate, depth)
@@ -441,8 +447,13 @@ def _column(name: str, value: Any) -> Any:
     return value
 
 
-def _name(key: Any) -> str:
-    return key if key in _FIELDS else "*"
+def _name(path: tuple[str, ...], key: Any, operation: str) -> str:
+    """A key as it stands in a path: a name of a field as it is, also one that nobody knew; data as ``*``."""
+    if key in _FIELDS:
+        return str(key)
+    names_data = path[-1].removesuffix("[]") in _KEYED_BY_DATA or (path == ("body",) and operation in _WEIGHTS)
+    is_clients = any(part.removesuffix("[]") in _CLIENTS for part in path)
+    return "*" if names_data or is_clients or not _FIELD_NAME.match(key) else str(key)
 
 
 def _text(path: tuple[str, ...]) -> str:

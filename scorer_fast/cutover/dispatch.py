@@ -48,9 +48,9 @@ _SEEN = "_scorer_fast_dispatched"
 
 
 def _judge() -> None:
-    from . import guard
+    from . import guard, rollout
 
-    guard.after_flush()
+    guard.tick(rollout.advance)
 
 
 figures.after_flush("guard", _judge)
@@ -174,7 +174,9 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
     admission = breaker.admit()
     if admission is circuit.Admission.REFUSED:
         _count(operation, "circuit_open")
-        return Attempt(None, Outcome.CIRCUIT_OPEN)
+        # Counted as the doing of those whose requests opened it: one client must not look like many.
+        setattr(request, outcomes.CALLER, breaker.culprit())
+        return Attempt(None, Outcome.INFRASTRUCTURE if breaker.by_infrastructure else Outcome.CIRCUIT_OPEN)
     try:
         response = _call(request)
         if response.status_code < 500:
@@ -194,7 +196,11 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
     except Exception as error:
         outage = outages.is_outage(error)
         if outage or call.commit_attempted(request):
-            breaker.ended_otherwise(admission)
+            if outcomes.is_verifiers(error) and not call.commit_attempted(request):
+                # The host verifies by itself.
+                breaker.failed(admission, _caller(operation, request), by_infrastructure=True)
+            else:
+                breaker.ended_otherwise(admission)
             outages.tell(operation.id, error, request_id=telemetry.request_id(request))
             return Attempt(
                 call.front_of(request).refuse(Problem.UNAVAILABLE), Outcome.INFRASTRUCTURE if outage else Outcome.ERROR
@@ -203,7 +209,7 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
     except BaseException:
         breaker.ended_otherwise(admission)
         raise
-    breaker.failed(admission)
+    breaker.failed(admission, _caller(operation, request))
     _count(operation, "fallbacks")
     call.hand_over(request)  # the host counts this request: it must not cost the client twice
     return Attempt(None, Outcome.FALLBACK)
@@ -308,13 +314,14 @@ def _record(
         seconds = time.perf_counter() - arrived
         status = None if answer is None else answer.status_code
         metrics.record(operation.id, operation.method, operation.path, side, seconds, outcome.value, status)
-        if side == LEGACY:
-            metrics.log_host(operation.id, seconds, outcome.value, status, telemetry.request_id(request))
-        try:
-            who = outcomes.caller(operation, request)
-        except Exception:
-            who = None
-        figures.record(operation.id, side, seconds, outcome, who)
+        figures.record(operation.id, side, seconds, outcome, _caller(operation, request))
+
+
+def _caller(operation: Operation, request: HttpRequest) -> int | None:
+    try:
+        return outcomes.caller(operation, request)
+    except Exception:
+        return None
 
 
 def _shadow(operation: Operation, request: HttpRequest, control: Control, arrived: float) -> HttpResponse:
@@ -327,16 +334,29 @@ async def _shadow_async(
     operation: Operation, request: HttpRequest, control: AsyncControl, arrived: float
 ) -> HttpResponse:
     from .shadow import run as shadow
+    from .shadow.handle import HOST_RAISED, WENT_AWAY
 
+    ticket = shadow.Ticket()
     try:
-        handle = await pool.run(shadow.before, operation, request)
+        handle = await pool.run(ticket.before, operation, request)
     except pool.Full:
         _count(operation, "no_thread")
         handle = None
-    started = time.perf_counter()
-    response = await _host_async(operation, request, control, started)
+    except BaseException as error:  # the client is gone; its reads may still be under way
+        ticket.abandon()
+        _record(operation, request, LEGACY, arrived, _interrupted(error))
+        raise
+    visit = shadow.enter(operation, request, handle)
+    try:
+        response = await _host_async(operation, request, control, time.perf_counter())
+    except BaseException as error:
+        gone = isinstance(error, asyncio.CancelledError)
+        shadow.leave(visit, cut=True)
+        shadow.abandon(handle, WENT_AWAY if gone else HOST_RAISED)
+        raise
+    shadow.leave(visit, cut=response.status_code >= 500)
     if handle is not None:
-        shadow.after(handle, response, started, time.perf_counter())
+        shadow.after(handle, response)
     return response
 
 

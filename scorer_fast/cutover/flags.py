@@ -28,6 +28,7 @@ from django.core.signals import setting_changed
 from django.db import connections, transaction
 from django.http import HttpRequest
 
+from .. import process
 from ..http import call
 from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
@@ -103,11 +104,24 @@ def choose(operation: Operation, request: HttpRequest, snapshot: Snapshot) -> Ro
         if address in flag.allow:
             return Route.FAST
     if flag.mode is Mode.FAST or flag.buckets >= split.BUCKETS:
-        return Route.FAST
+        return Route.LEGACY if is_control(operation, request) else Route.FAST
     if flag.buckets <= 0:
         return Route.LEGACY
     bucket = split.bucket(conf.split_salt, operation.group, split.subject(operation, request))
     return Route.FAST if bucket < flag.buckets else Route.LEGACY
+
+
+def is_control(operation: Operation, request: HttpRequest) -> bool:
+    """Whether ``request`` is of the few that the host answers at 100 %, so that there is something to compare with.
+
+    Other addresses each day: nobody stays on the slow side. None in Lambda, where the host's handler would have to
+    be imported for them.
+    """
+    buckets = int(conf.control_percent * 100) if process.has_threads() else 0
+    if buckets <= 0:
+        return False
+    salt = f"{conf.split_salt} {time.time() // 86_400:.0f}"
+    return split.bucket(salt, operation.group, split.subject(operation, request)) < buckets
 
 
 _LEGACY = Flag(Mode.LEGACY)

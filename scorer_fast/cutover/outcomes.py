@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
 from ..db.faults import chain
+from ..errors import VerifierDown
 from ..http.catalogue import Operation, Subject
 from ..outages import is_outage
 from . import split
@@ -24,7 +25,7 @@ OVERLOADS = frozenset({502, 503, 504})
 
 _KEYED = frozenset({"v2_score", "embed_validate_api_key"})
 _ERROR = "_scorer_fast_error"
-_CALLER = "_scorer_fast_caller"
+CALLER = "_scorer_fast_caller"  # of the request, once it was asked for
 MOST_KEYS = 10_000
 _keys_seen: set[str] = set()
 
@@ -78,6 +79,11 @@ def is_first_use(operation: Operation, request: HttpRequest) -> bool:
     return True
 
 
+def is_verifiers(error: BaseException) -> bool:
+    """Whether the verifying processes gave no answer: the host, which verifies by itself, would fare better."""
+    return any(isinstance(link, VerifierDown) for link in chain(error))
+
+
 def has_gone_away(error: BaseException) -> bool:
     """Whether the client broke off while its body was read."""
     return any(isinstance(link, UnreadablePostError) for link in chain(error))
@@ -88,14 +94,14 @@ def caller(operation: Operation, request: HttpRequest) -> int | None:
 
     Hashed with a secret: nobody's address follows from it.
     """
-    known: int | None = getattr(request, _CALLER, None)
+    known: int | None = getattr(request, CALLER, None)
     if known is None and operation.subject is not Subject.REQUEST:
         name = split.address(operation, request) or split.key_prefix(request) or _client(request)
         digest = hashlib.blake2b(
             name.encode("utf-8", "surrogatepass"), digest_size=8, key=str(settings.SECRET_KEY).encode()[:64]
         )
         known = int.from_bytes(digest.digest())
-        setattr(request, _CALLER, known)
+        setattr(request, CALLER, known)
     return known
 
 

@@ -243,8 +243,7 @@ def no_baseline(operation_id: str, now: datetime) -> str | None:
     if row is None or not (row.mode == Mode.FAST or (row.mode == Mode.SPLIT and row.percent > 90)):
         return None
     limits = conf.guard_limits(operation_id)
-    since = now - timedelta(seconds=float(limits["BASELINE_SECONDS"] or 0))
-    host = figures.read_all(since).get(operation_id, {}).get("legacy", figures.EMPTY)
+    host = figures.read_all(now - EARLIER).get(operation_id, {}).get("legacy", figures.EMPTY)
     least = limits["MIN_SAMPLE"]
     if host.served >= least:
         return None

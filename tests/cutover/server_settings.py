@@ -10,7 +10,7 @@ from tests.host.settings import MIDDLEWARE
 
 ROOT_URLCONF = "tests.cutover.small_host"
 MIDDLEWARE = ["tests.cutover.server_settings.name_the_worker", *MIDDLEWARE]
-SCORER_FAST = {"BACKGROUND": True}
+SCORER_FAST = {"BACKGROUND": True, "CONTROL_PERCENT": 0}
 
 
 def name_the_worker(

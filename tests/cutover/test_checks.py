@@ -54,14 +54,14 @@ def test_what_may_be_chosen_raises_none(settings: Settings) -> None:
     assert raised() == []
 
 
-RULES = ("ERROR_POINTS", "ERROR_PERCENT", "P95_RATIO", "P95_ABOVE_MS", "P95_MS", "MISMATCHES")
+RULES = ("ERROR_POINTS", "ERROR_PERCENT", "P95_RATIO", "P95_TIMES", "MISMATCHES")
 
 
 @pytest.mark.parametrize(
     "given",
     [
         {"GUARD": dict.fromkeys(RULES)},
-        {"GUARD": {"P95_RATIO": 1.2, "OPERATIONS": {"check_bans": {"P95_RATIO": None, "P95_MS": 50}}}},
+        {"GUARD": {"P95_RATIO": 1.2, "OPERATIONS": {"check_bans": {"P95_RATIO": None, "P95_TIMES": 50}}}},
         {"ASGI_CONN_MAX_AGE": None},
         {"KILL": True},
         {"KILL": ["v2_score", "cache"]},
@@ -118,7 +118,7 @@ def test_e002_an_unknown_key(settings: Settings, given: dict[str, Any], hint: st
         {"MODES": {"score": "fats"}},
         {"MODES": {"*": None}},
         {"OPT_HEADER_ALLOWED": "nobody"},
-        {"GUARD": {"P95_MS": "many"}},
+        {"GUARD": {"P95_TIMES": "many"}},
         {"GUARD": {"MIN_SAMPLE": None}},
         {"KILL": 1},
         {"KILL": None},
@@ -134,7 +134,9 @@ def test_every_default_fits_itself(settings: Settings) -> None:
     defaults = ScorerFast().model_dump(by_alias=True)
     settings.SCORER_FAST = {**defaults, "GUARD": {**limits, "OPERATIONS": {"v2_score": limits}}}
     assert raised() == []
-    settings.SCORER_FAST = {"GUARD": {"P95_RATIO": None, "P95_MS": 50.5, "OPERATIONS": {"v2_score": {"P95_MS": 5}}}}
+    settings.SCORER_FAST = {
+        "GUARD": {"P95_RATIO": None, "P95_TIMES": 50.5, "OPERATIONS": {"v2_score": {"P95_TIMES": 5}}}
+    }
     assert raised() == []
 
 

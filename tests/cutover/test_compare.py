@@ -127,7 +127,7 @@ def test_a_body_that_is_no_json_differs_from_one_that_is() -> None:
 def test_order_of_keys_and_kinds_of_numbers_say_nothing() -> None:
     assert differ({"a": 1, "b": 2}, {"b": 2.0, "a": 1}) == []
     assert differ({"a": 2**70}, {"a": 2**70}) == []
-    assert told(differ({"a": 2**70}, {"a": 2**70 + 1})) == [("body.*", "value")]
+    assert told(differ({"a": 2**70}, {"a": 2**70 + 1})) == [("body.a", "value")]
 
 
 def test_lists_in_an_order_that_matters_are_compared_in_it() -> None:
@@ -288,8 +288,8 @@ def test_the_words_for_a_refused_token_are_free_and_those_of_no_other_refusal() 
         return compare(one, other, Context(operation, WINDOW)).differences
 
     assert refused("B", "cache_add_stamps") == []
-    assert told(refused("B", "v2_score")) == [("body.*", "extra"), ("body.detail", "value")]
-    assert told(refused("B", "cache_add_stamps", 400)) == [("body.*", "extra"), ("body.detail", "value")]
+    assert told(refused("B", "v2_score")) == [("body.code", "extra"), ("body.detail", "value")]
+    assert told(refused("B", "cache_add_stamps", 400)) == [("body.code", "extra"), ("body.detail", "value")]
 
 
 def test_what_was_ignored_is_counted_by_rule() -> None:

@@ -18,6 +18,7 @@ from scorer_fast.cutover.flags import Flag, Mode, Route, Snapshot
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 from scorer_fast.models import FlagLog, KillSwitch, Latch, OperationFlag
+from scorer_fast.process import freeze_threads
 
 from .conftest import OWNER, SCORE
 
@@ -561,3 +562,33 @@ def test_two_changes_at_once_leave_a_true_log() -> None:
     lines = log()
     assert [line[1] for line in lines] == ["legacy", *(line[2] for line in lines[:-1])]
     assert len(lines) == 4
+
+
+# ---- control
+
+
+def test_a_small_share_of_each_days_addresses_stays_with_the_host(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CONTROL_PERCENT": 1.0}
+    operation = BY_ID["v2_score"]
+    fast = Snapshot(True, {"v2_score": Flag(Mode.FAST)})
+    requests = [RequestFactory().get(f"/v2/stamps/1/score/0x{number:040x}") for number in range(4000)]
+
+    def control(day: int) -> set[int]:
+        monkeypatch.setattr(flags.time, "time", lambda: day * 86_400.0)
+        routes = [flags.choose(operation, request, fast) for request in requests]
+        assert set(routes) <= {Route.FAST, Route.LEGACY}
+        return {number for number, route in enumerate(routes) if route is Route.LEGACY}
+
+    one, other = control(20_000), control(20_001)
+    assert 20 <= len(one) <= 64
+    assert one == control(20_000)
+    assert len(one & other) <= 4
+    freeze_threads()
+    try:
+        assert control(20_000) == set()
+    finally:
+        freeze_threads(False)
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CONTROL_PERCENT": 0}
+    assert control(20_000) == set()

@@ -159,7 +159,9 @@ def test_a_kill_holds_it_and_its_time_begins_anew() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("judge", [guard.tick, lambda: call_command("scorer_fast", "guard", stdout=StringIO())])
+@pytest.mark.parametrize(
+    "judge", [lambda: guard.tick(rollout.advance), lambda: call_command("scorer_fast", "guard", stdout=StringIO())]
+)
 def test_whoever_judges_moves_it(judge: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "judge_all", lambda now: list(FINE.values()))
     rollout.start("v2_score", "5,25,50", 0, now=datetime.now(UTC) - HOUR, **WHO)

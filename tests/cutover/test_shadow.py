@@ -1,16 +1,18 @@
 """Shadow: the host's answer, always and unchanged; and what the fast path makes of it, off the answer's path."""
 
+import asyncio
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import cache
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -21,9 +23,10 @@ from api.account.models import AccountAPIKey, AccountAPIKeyAnalytics
 from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, Passport, Score
-from scorer_fast.cutover import deliberate, figures, flags, redact
+from scorer_fast.cutover import deliberate, dispatch, figures, flags, pool, redact
+from scorer_fast.cutover import outcomes as outcomes_module
 from scorer_fast.cutover.shadow import finding_queries as sql
-from scorer_fast.cutover.shadow import run
+from scorer_fast.cutover.shadow import findings, races, run, worker
 from scorer_fast.http import call
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.models import Mismatch, MismatchSample
@@ -279,14 +282,15 @@ def control_of(response: HttpResponse) -> Callable[[HttpRequest], HttpResponse]:
 
 STAGES: dict[str, tuple[Any, str]] = {
     "sampling": (run.random, "random"),
-    "copying the request": (run, "_copy"),
-    "opening the read": (run, "_reading"),
+    "copying the request": (run, "copy_of"),
+    "opening the read": (run, "reading"),
+    "knowing the caller": (outcomes_module, "caller"),
     "recording the time": (figures, "record"),
     "looking at the clock": (run, "_on_event_loop"),
     "comparing": (run, "compare"),
     "sorting out": (deliberate, "sort_out"),
-    "doubting": (run, "_settled"),
-    "redacting": (run, "Redactor"),
+    "explaining": (races, "explain"),
+    "redacting": (findings, "Redactor"),
     "storing the group": (sql, "upsert_mismatch"),
     "storing the sample": (sql, "insert_sample"),
     "processing": (run, "_outcome"),
@@ -516,7 +520,7 @@ def test_what_waited_too_long_is_dropped(background: Settings, monkeypatch: pyte
 def test_an_idle_thread_gives_its_connection_back(
     background: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.1)
     before = _connections()
     plan({"is_member": True})
     shadow(allow_list(), says({}))
@@ -573,8 +577,8 @@ def scored(address: str = ADDRESS) -> dict[str, Any]:
     [
         ([], "mismatched"),
         ([ADDRESS], "mismatched"),  # the host's own
-        ([ADDRESS, ADDRESS], "inconclusive"),
-        ([OTHER], "inconclusive"),
+        ([ADDRESS, ADDRESS], "host_raced"),
+        ([OTHER], "host_raced"),
         (["0x" + "c3" * 20], "mismatched"),
     ],
 )
@@ -601,7 +605,7 @@ def test_a_difference_beside_new_stamps_decides_nothing(plan: Plan) -> None:
         return JsonResponse({"score": "2"})
 
     shadow(v2(), control, V2)
-    assert outcomes() == {"inconclusive": 1}
+    assert outcomes() == {"host_raced": 1}
 
 
 @pytest.mark.usefixtures("community")
@@ -618,18 +622,18 @@ def test_a_scoring_the_fast_path_did_not_plan_is_a_finding_when_it_comes_again(
         return JsonResponse({"score": "2"})
 
     shadow(request, control, operation)
-    assert outcomes() == {"inconclusive": 1}
+    assert outcomes() == {"host_raced": 1}
     later(monkeypatch, 2)
     shadow(request, control, operation)
-    assert outcomes() == {"inconclusive": 1, "mismatched": 1}
+    assert outcomes() == {"host_raced": 1, "mismatched": 1}
     later(monkeypatch, 2000)
     shadow(request, control, operation)
-    assert outcomes() == {"inconclusive": 2, "mismatched": 1}
+    assert outcomes() == {"host_raced": 2, "mismatched": 1}
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     clock = time.monotonic
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock() + seconds, perf_counter=clock))
+    monkeypatch.setattr(races, "time", SimpleNamespace(monotonic=lambda: clock() + seconds, perf_counter=clock))
 
 
 def test_data_that_changed_between_the_two_reads_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -670,7 +674,7 @@ def test_the_host_is_compared_with_itself(noisy_host: Settings, monkeypatch: pyt
     response = shadow(allow_list(), says({**same, "body": "other"}))
     assert json.loads(response.content)["body"] == "other"
     assert outcomes() == {"aa_matched": 1, "aa_differed": 1}
-    assert groups() == {("allow_list", "noise", "body.*", "value")}
+    assert groups() == {("allow_list", "noise", "body.body", "value")}
 
 
 def test_a_host_that_fails_the_second_time_is_noise(noisy_host: Settings) -> None:
@@ -788,3 +792,99 @@ def test_under_asgi_the_event_loop_is_never_asked_to_compare(
     assert outcomes() in ({"mismatched": 1}, {"inconclusive": 1})
     assert seen["compared"] == "scorer-fast-shadow"
     assert seen["read"] != "scorer-fast-shadow"
+
+
+# ---- cut off, raced
+
+
+BUSY = BY_ID["cache_get_score"]
+
+
+def get_score() -> HttpRequest:
+    return REQUESTS.get(f"/ceramic-cache/score/{ADDRESS}")
+
+
+def test_a_request_met_by_another_of_its_address_is_raced_with_a_sample(plan: Plan) -> None:
+    """The host's scoring is not atomic: the other request may have taken the stamps away for a moment."""
+    plan({"score": "1"})
+
+    def control(request: HttpRequest) -> HttpResponse:
+        shadow(get_score(), says({"score": "1"}), BUSY)
+        return JsonResponse({"score": "0.00000"})
+
+    shadow(get_score(), control, BUSY)
+    assert outcomes() == {"matched": 1, "host_raced": 1}
+    assert groups() == {("cache_get_score", "host_raced", "body.score", "value")}
+    assert MismatchSample.objects.count() == 1
+    shadow(get_score(), says({"score": "0.00000"}), BUSY)  # nobody beside it: a finding
+    assert outcomes()["mismatched"] == 1
+
+
+@pytest.mark.parametrize("end", ["raised", "failed"])
+def test_what_a_request_of_the_host_that_was_cut_off_left_behind_is_no_mismatch(end: str, plan: Plan) -> None:
+    plan({"score": "1"})
+
+    def control(request: HttpRequest) -> HttpResponse:
+        if end == "raised":
+            raise ConnectionError("killed between delete and insert")
+        return JsonResponse({}, status=500)
+
+    with suppress(ConnectionError):
+        shadow(get_score(), control, BUSY)
+    shadow(get_score(), says({"score": "0.00000"}), BUSY)
+    assert outcomes()["host_cut"] == 1
+    assert ("cache_get_score", "host_cut", "body.score", "value") in groups()
+    other = REQUESTS.get(f"/ceramic-cache/score/{OTHER}")
+    shadow(other, says({"score": "0.00000"}), BUSY)
+    assert outcomes()["mismatched"] == 1
+
+
+def test_a_missing_key_is_named(plan: Plan) -> None:
+    plan({"score": {"score": "1", "stamps": {}}})
+    shadow(allow_list(), says({"score": {"score": "1", "stamps": {"Ens": 1}, "linked_score": None}}))
+    assert groups() == {
+        ("allow_list", "mismatch", "body.score.linked_score", "missing"),
+        ("allow_list", "mismatch", "body.score.stamps.*", "missing"),
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_read_has_an_outcome_also_when_its_client_goes_away(
+    settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled while the reads are taken, while the host answers, or not at all."""
+    settings.MIDDLEWARE = ["scorer_fast.cutover.middleware.ScorerFastMiddleware"]
+    rehearsal = plan({"is_member": True})
+    reads: list[int] = []
+    operation = BY_ID["allow_list"]
+
+    def rehearse(request: HttpRequest) -> Any:
+        reads.append(1)
+        time.sleep(0.02)
+        return rehearsal
+
+    monkeypatch.setattr(call, "rehearse", rehearse)
+
+    async def control(request: HttpRequest) -> HttpResponse:
+        await asyncio.sleep(0.02)
+        return JsonResponse({"is_member": True})
+
+    async def ask(after: float) -> None:
+        task = asyncio.ensure_future(dispatch.follow_async(flags.Route.SHADOW, operation, allow_list(), control))
+        await asyncio.sleep(after)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def all_of_them() -> None:
+        for round_ in range(10):
+            await asyncio.gather(*(ask(0.005 * number) for number in range(round_ % 3, 20)))
+        await sync_to_async(connections.close_all)()  # after the last read, in its thread
+
+    asyncio.run(all_of_them())
+    pool.reset()  # ends once its threads are done
+    assert run.wait()
+    counted = outcomes()
+    assert len(reads) == sum(counted.values())
+    assert set(counted) <= {"matched", "went_away"}
+    assert counted["went_away"] >= 10

@@ -104,5 +104,5 @@ def test_clients_in_each_others_way_are_no_mismatch() -> None:
     }
     assert real == {}
     assert sum(outcomes.values()) == CLIENTS * REQUESTS
-    assert set(outcomes) <= {"matched", "inconclusive", "host_failed", "deliberate"}
+    assert set(outcomes) <= {"matched", "host_raced", "host_cut", "host_failed", "deliberate"}
     assert outcomes["matched"] > 0

@@ -22,7 +22,7 @@ from scorer_fast.cutover import compare, curl, deliberate
 from scorer_fast.cutover.compare import Answer, Difference
 from scorer_fast.cutover.deliberate import Case, RecordedRequest
 from scorer_fast.cutover.redact import Redactor
-from scorer_fast.cutover.shadow.run import TOLERANCE
+from scorer_fast.cutover.shadow.handle import TOLERANCE
 from scorer_fast.http.catalogue import find
 
 HELP = "Send the same requests to two servers, one after the other, and print where the answers differ."

@@ -1,0 +1,187 @@
+"""What the guard has seen of an operation within one step of its flag, minute by minute.
+
+    evidence = Evidence.of(state)
+    evidence.add(minute, limits)           # both sides' served requests of one minute
+    evidence.errors.strength()             # see domain/sequential.py
+
+Requests are counted once per caller and minute (``distinct`` of the figures). Two comparisons: errors among what was
+served, and answers that took longer than an edge among those that went well; the edge is the end of the first bucket
+above the host's p95, as it was before this minute, times what is allowed. Pure: no database, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..domain.sequential import Detector, Stratum
+from .figures import ERRORS, Outcome, bucket, percentile, upper_bound
+
+SLOW_SHARE = 0.05  # of a side's requests are slower than its p95
+SLOW_TOLERATED = 0.02  # by how much the share above the edge may exceed the host's: callers differ, days are long
+LEAST_FOR_EDGE = 20  # requests of the host that a p95 takes
+NEWEST = 2000  # requests that a p95 is read from; older ones fade
+ALONE = 1000  # requests in a row without one of the host: there is no control any more
+
+
+@dataclass
+class SideMinute:
+    """One side's served requests of a minute, each caller's first; ``callers`` are bit sets."""
+
+    ok: dict[int, int] = field(default_factory=dict)  # by bucket of duration
+    ok_callers: dict[int, int] = field(default_factory=dict)
+    others: int = 0  # answered 4xx
+    errors: int = 0
+    callers: int = 0
+    error_callers: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)  # errors by outcome
+
+    def count(self, outcome: Outcome, bucket: int, requests: int, callers: int) -> None:
+        """Count in one cell of the figures."""
+        self.callers |= callers
+        if outcome is Outcome.OK:
+            self.ok[bucket] = self.ok.get(bucket, 0) + requests
+            self.ok_callers[bucket] = self.ok_callers.get(bucket, 0) | callers
+        elif outcome in ERRORS:
+            self.errors += requests
+            self.error_callers |= callers
+            self.kinds[outcome.value] = self.kinds.get(outcome.value, 0) + requests
+        else:
+            self.others += requests
+
+    @property
+    def went_well(self) -> int:
+        return sum(self.ok.values())
+
+    @property
+    def served(self) -> int:
+        return self.went_well + self.others + self.errors
+
+    def slower(self, edge: int) -> tuple[int, int]:
+        """Requests that took longer than the edge, and whose."""
+        callers = 0
+        for index, those in self.ok_callers.items():
+            if index > edge:
+                callers |= those
+        return sum(requests for index, requests in self.ok.items() if index > edge), callers
+
+
+class Limits(NamedTuple):
+    """What is tolerated: errors as shares, p95 as a ratio; None is not judged."""
+
+    error_points: float | None
+    p95_ratio: float | None
+    error_share: float | None  # where there is no host to compare with
+    p95_times: float | None  # of what the fast path's p95 was when there was one
+
+
+@dataclass
+class Evidence:
+    """The state of one step; everything in it is JSON."""
+
+    errors: Detector = field(default_factory=Detector)
+    slow: Detector = field(default_factory=Detector)
+    errors_alone: Detector = field(default_factory=Detector)
+    slow_alone: Detector = field(default_factory=Detector)
+    host: dict[int, float] = field(default_factory=dict)  # the newest durations of what went well
+    fast: dict[int, float] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)  # the fast path's errors since they are suspected
+    alone: int = 0  # requests of the fast path since the host's last one
+    living: int | None = None  # bucket of the fast path's p95 when it was last compared
+
+    def add(self, fast: SideMinute, host: SideMinute, limits: Limits) -> None:
+        """Count in one minute."""
+        if host.served:
+            self.alone = 0
+        else:
+            self.alone += fast.served
+        if limits.error_points is not None:
+            stratum = Stratum(fast.served, fast.errors, host.served, host.errors)
+            self.errors.add(stratum, limits.error_points, fast.callers, fast.error_callers)
+            self._count_kinds(fast)
+        edge = self.edge(limits.p95_ratio)
+        if edge is not None:
+            slow, callers = fast.slower(edge)
+            stratum = Stratum(fast.went_well, slow, host.went_well, host.slower(edge)[0])
+            self.slow.add(stratum, SLOW_TOLERATED, _all(fast.ok_callers), callers)
+        if self.has_no_control:
+            self._add_alone(fast, limits)
+        _fade_in(self.fast, fast.ok)
+        _fade_in(self.host, host.ok)
+        if host.served and sum(self.host.values()) >= LEAST_FOR_EDGE <= sum(self.fast.values()):
+            self.living = percentile(self.fast, 95)
+
+    def _add_alone(self, fast: SideMinute, limits: Limits) -> None:
+        if limits.error_share is not None:
+            self.errors_alone.add_alone(fast.served, fast.errors, limits.error_share, fast.callers, fast.error_callers)
+        edge = self.edge_alone(limits.p95_times)
+        if edge is not None:
+            slow, callers = fast.slower(edge)
+            self.slow_alone.add_alone(fast.went_well, slow, SLOW_SHARE, _all(fast.ok_callers), callers)
+
+    def _count_kinds(self, fast: SideMinute) -> None:
+        if not self.errors.minutes:
+            self.kinds = {}
+        for kind, requests in fast.kinds.items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + requests
+
+    @property
+    def has_no_control(self) -> bool:
+        """Whether the host has answered nothing for so long that nothing is compared."""
+        return self.alone >= ALONE
+
+    def edge(self, ratio: float | None) -> int | None:
+        """The bucket that the host's p95 times ``ratio`` ends in; None where it is not known."""
+        if ratio is None or sum(self.host.values()) < LEAST_FOR_EDGE:
+            return None
+        p95 = percentile(self.host, 95)
+        return None if p95 is None else _times(p95, ratio)
+
+    def edge_alone(self, times: float | None) -> int | None:
+        """The same for ``times`` what the fast path's p95 was when it was last compared."""
+        return None if times is None or self.living is None else _times(self.living, times)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            name: value.as_dict() if isinstance(value, Detector) else value
+            for name, value in ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        }
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> Evidence:
+        """What :meth:`as_dict` gave; the state of another release starts anew."""
+        if kept.keys() != set(cls.__dataclass_fields__):
+            return cls()
+        return cls(
+            errors=Detector.of(kept["errors"]),
+            slow=Detector.of(kept["slow"]),
+            errors_alone=Detector.of(kept["errors_alone"]),
+            slow_alone=Detector.of(kept["slow_alone"]),
+            host={int(index): requests for index, requests in kept["host"].items()},
+            fast={int(index): requests for index, requests in kept["fast"].items()},
+            kinds=dict(kept["kinds"]),
+            alone=kept["alone"],
+            living=kept["living"],
+        )
+
+
+def _times(index: int, ratio: float) -> int:
+    return index if ratio == 1 else bucket(upper_bound(index) * ratio)
+
+
+def _all(callers: dict[int, int]) -> int:
+    together = 0
+    for those in callers.values():
+        together |= those
+    return together
+
+
+def _fade_in(kept: dict[int, float], new: dict[int, int]) -> None:
+    for index, requests in new.items():
+        kept[index] = kept.get(index, 0) + requests
+    while sum(kept.values()) > NEWEST:
+        for index in list(kept):
+            kept[index] /= 2
+            if kept[index] < 0.05:
+                del kept[index]
