@@ -358,7 +358,11 @@ def request(
 ) -> RecordedRequest:
     headers = {}
     if did is not None:
-        claims = base64.urlsafe_b64encode(json.dumps({"did": did} if did else {}).encode()).decode().rstrip("=")
+        claims = (
+            base64.urlsafe_b64encode(json.dumps({"exp": 1, **({"did": did} if did else {})}).encode())
+            .decode()
+            .rstrip("=")
+        )
         headers["authorization"] = f"Bearer eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl"
     return RecordedRequest(
         BY_ID[operation].method,

@@ -18,7 +18,7 @@ from api.demo_issuer import Claim
 from scorer_fast import lambda_handler
 from scorer_fast.cutover import circuit, figure_queries, figures, flags
 from scorer_fast.cutover.figures import Outcome
-from scorer_fast.cutover.shadow import run as shadow
+from scorer_fast.cutover.shadow import races
 from scorer_fast.http import call
 from scorer_fast.lambda_handler import dialect
 from scorer_fast.models import Mismatch
@@ -134,7 +134,7 @@ def test_shadow_finds_a_mismatch(ask: Asked, monkeypatch: pytest.MonkeyPatch) ->
     set_mode("cache_weights", "shadow")
     function = dialect.FUNCTIONS["cache_weights"]
     monkeypatch.setitem(dialect.FUNCTIONS, "cache_weights", function._replace(serve=lambda request: {"Google": "2"}))
-    monkeypatch.setattr(shadow, "_A_MINUTE_OLD", {})
+    monkeypatch.setattr(races.doubts, "lasts", lambda *_: True)
     ask("cache_weights")
     assert counts("cache_weights") == [("mismatched", 1)]
 

@@ -12,7 +12,7 @@ from django.test import Client
 from scorer_fast import lambda_handler
 from scorer_fast.cutover import figures, flags
 from scorer_fast.cutover.figures import Outcome
-from scorer_fast.models import FlagLog, HistogramBucket, Latch, VerifiedCredential
+from scorer_fast.models import FlagLog, GuardEvidence, HistogramBucket, Latch, VerifiedCredential
 from scorer_fast.scoring import rescore
 from tests.lambda_handler.conftest import OWNER, fill
 from tests.lambda_handler.events import Context, event
@@ -107,8 +107,14 @@ def test_the_guard_judges_by_schedule() -> None:
     assert (answer["ok"], answer["result"]) == (True, [])
     flags.set_mode("v2_score", "fast", None, "a test", "test")
     for number in range(400):
-        figures.record("v2_score", "fast" if number % 2 else "legacy", 0.3 if number % 2 else 0.1, Outcome.OK, number)
+        figures.record(
+            "v2_score", "fast" if number % 2 else "legacy", 0.1, Outcome.FALLBACK if number % 2 else Outcome.OK, number
+        )
     figures.flush()
+    assert manage("guard")["ok"]  # a step begins with its first judgement, and counts minutes that are over
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
+    GuardEvidence.objects.update(since=minute, until=minute)
+    HistogramBucket.objects.update(minute=minute)
     answer = manage("guard")
     assert not answer["ok"]
     assert "v2_score" in answer["error"]
