@@ -17,6 +17,7 @@ from django.http import HttpRequest
 
 CREDIBLE_SECONDS = 3600.0  # an age above it, or below zero, is a clock that is wrong
 _ARRIVED = "_scorer_fast_arrived"
+_began: float | None = None  # when this process came to its first request
 _NUMBER = re.compile(r"(?:t=)?(\d{9,17}(?:\.\d{1,9})?)\Z")
 _AMAZON = {word: re.compile(rf"(?:^|;)\s*{word}=1-([0-9a-fA-F]{{8}})-") for word in ("Self", "Root")}
 _LAST_DATA_RECEIVED = 52  # bytes into Linux's struct tcp_info: milliseconds, as an unsigned 32-bit number
@@ -63,11 +64,15 @@ def _seconds(given: str, now: float) -> float:
 
 
 def _by_socket(request: HttpRequest) -> float:
+    global _began
     connection = request.META.get("gunicorn.socket")
+    if _began is None:
+        _began = time.monotonic()
     if connection is None or sys.platform != "linux":
         return 0.0
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
-        return float(struct.unpack_from("I", info, _LAST_DATA_RECEIVED)[0]) / 1000
+        waited = float(struct.unpack_from("I", info, _LAST_DATA_RECEIVED)[0]) / 1000
+        return min(waited, time.monotonic() - _began)  # what the first request loads is no queue
     except (OSError, AttributeError, struct.error):  # no TCP: a unix socket
         return 0.0

@@ -6,12 +6,16 @@ import array
 import fcntl
 import socket
 import termios
+import time
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from ..errors import Problem, Refused
+
+GRACE_SECONDS = 0.25  # that an unread body may still take to come
+MUCH = 32_768  # bytes of it that have come say that the client is sending
 
 
 def announced(request: HttpRequest) -> int:
@@ -41,11 +45,16 @@ def leave_unread(request: HttpRequest) -> None:
     takes. The connection is closed for reading in place of that, and so after the answer.
     """
     missing = announced(request) if not hasattr(request, "_body") and is_had(request) else 0
-    if missing:
-        connection = request.META.get("gunicorn.socket")
+    connection = request.META.get("gunicorn.socket")
+    if missing and connection is not None:
         try:
-            if connection is not None and _arrived(connection, request.META["wsgi.input"]) < missing:
-                connection.shutdown(socket.SHUT_RD)
+            # One that is on its way is let come: a connection closed under it would take the answer along.
+            until = time.monotonic() + GRACE_SECONDS
+            while _arrived(connection, request.META["wsgi.input"]) < min(missing, MUCH):
+                if time.monotonic() >= until:
+                    connection.shutdown(socket.SHUT_RD)
+                    break
+                time.sleep(0.01)
         except (AttributeError, KeyError, OSError):
             pass  # another server, or a gunicorn that looks otherwise inside: it may wait
 
