@@ -223,7 +223,7 @@ def test_in_a_transaction_it_is_an_outage_and_the_next_one_asks_anew(one: Commun
 def test_a_pooler_without_prepared_statements_turns_them_off_once(
     statement: str, as_in_production: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As behind PgBouncer in transaction mode: `make pgbouncer` asks a real one."""
+    """As behind PgBouncer in transaction mode."""
     run("default", "PREPARE twice AS SELECT 1", {})
     caplog.set_level(logging.WARNING, "scorer_fast")
     with suppress(OperationalError):  # what is asked for is wrong here in any session
