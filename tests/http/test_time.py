@@ -219,7 +219,7 @@ def test_an_old_request_is_answered_before_any_work(
         assert (answer.status_code, answer.json()) == (503, {"detail": "The service has too much to do. Try again."})
         assert 1 <= int(answer["Retry-After"]) <= 5
     (line,) = caplog.records
-    assert line.getMessage() == f"{operation}: 503: overload: it arrived 5.0 s ago"
+    assert line.getMessage().startswith(f"{operation}: 503: overload: it arrived ")
 
 
 # ---- the log
