@@ -36,6 +36,7 @@ class Problem(Enum):
     UNAVAILABLE = auto()
     OVERLOADED = auto()
     BODY_TOO_LARGE = auto()
+    LINKED = auto()
 
 
 class Refused(Exception):
@@ -48,6 +49,14 @@ class Refused(Exception):
         super().__init__(problem.name)
         self.problem = problem
         self.retry_after = retry_after
+
+
+class HandedOver(Exception):
+    """A request that is the host's to answer, and nobody's fault; ``why`` is a word for it. Nothing was written."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Changed(Exception):

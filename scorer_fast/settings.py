@@ -71,6 +71,7 @@ class ScorerFast(BaseModel):
     model_config = ConfigDict(alias_generator=str.upper, extra="forbid", frozen=True, strict=True)
 
     # -- the host's revision
+    linked_addresses: str = ""  # dotted path of a function, address to addresses; "": the host's own, where it has one
     contract: Literal["auto", "2025-12", "2026-07"] = "auto"  # auto: found out from the host's models and settings
     # -- database and scoring
     database: str = "default"  # alias that scoring reads and writes

@@ -20,6 +20,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
 from opentelemetry.trace import Status, StatusCode
 
+from .errors import HandedOver
+
 logger = logging.getLogger("scorer_fast.request")
 _tracer = trace.get_tracer("scorer_fast")
 _meter = metrics.get_meter("scorer_fast")
@@ -36,6 +38,7 @@ COUNTERS = {
     "stamps.unreadable": "stamps left out because a field is not what the format says",
     "cutover.fallbacks": "requests the host answered because the fast path failed",
     "cutover.circuit_open": "requests the host answered while a circuit was open",
+    "cutover.linked": "requests the host answered because it scores linked addresses together",
     "cutover.no_thread": "requests that were not shadowed for want of a thread",
     "overload.shed": "requests that were told to come again before any work was done",
 }
@@ -134,6 +137,8 @@ class operation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, HandedOver):
+            error = None
         facts = self._facts
         facts["duration_ms"] = round((time.perf_counter() - self._started) * 1000, 3)
         facts["status"] = self.status
@@ -141,7 +146,7 @@ class operation:
         _facts.reset(self._reset)
         if self._token is not None:
             self._span.set_attributes({name: value for name, value in facts.items() if value is not None})
-            if error is not None or (self.status or 500) >= 500:
+            if error is not None or (self.status or 0) >= 500:
                 self._span.set_status(Status(StatusCode.ERROR, type(error).__name__ if error else None))
             otel_context.detach(self._token)
         self._span.end()

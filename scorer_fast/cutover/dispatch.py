@@ -24,7 +24,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
 from .. import arrival, deadline, metrics, outages, overload, telemetry
-from ..errors import Problem, Refused
+from ..errors import HandedOver, Problem, Refused
 from ..http import bodies, call
 from ..http.catalogue import OPERATIONS, Operation, find
 from ..settings import conf
@@ -95,13 +95,10 @@ def follow(route: Route, operation: Operation, request: HttpRequest, control: Co
         return _host(operation, request, control, arrived)
     if route is Route.SHADOW:
         return _marked(_shadow(operation, request, control, arrived), LEGACY)
-    stands_in = False
-    if route is Route.FAST:
-        tried = attempt(operation, request, arrived)
-        if tried.answer is not None:
-            return _marked(_routed(request, tried.answer), FAST)
-        stands_in = tried.outcome is not None
-    return _marked(_host(operation, request, control, arrived, stands_in=stands_in), LEGACY)
+    tried = attempt(operation, request, arrived) if route is Route.FAST else NOT_TRIED
+    if tried.answer is not None:
+        return _marked(_routed(request, tried.answer), FAST)
+    return _marked(_host(operation, request, control, arrived, stands_in=tried.outcome is not None), tried.legacy)
 
 
 async def follow_async(route: Route, operation: Operation, request: HttpRequest, control: AsyncControl) -> HttpResponse:
@@ -112,13 +109,11 @@ async def follow_async(route: Route, operation: Operation, request: HttpRequest,
         return await _host_async(operation, request, control, arrived)
     if route is Route.SHADOW:
         return _marked(await _shadow_async(operation, request, control, arrived), LEGACY)
-    stands_in = False
-    if route is Route.FAST:
-        tried = await _attempt_async(operation, request, arrived)
-        if tried.answer is not None:
-            return _marked(_routed(request, tried.answer), FAST)
-        stands_in = tried.outcome is not None
-    return _marked(await _host_async(operation, request, control, arrived, stands_in=stands_in), LEGACY)
+    tried = await _attempt_async(operation, request, arrived) if route is Route.FAST else NOT_TRIED
+    if tried.answer is not None:
+        return _marked(_routed(request, tried.answer), FAST)
+    stands_in = tried.outcome is not None
+    return _marked(await _host_async(operation, request, control, arrived, stands_in=stands_in), tried.legacy)
 
 
 async def choose_async(operation: Operation, request: HttpRequest) -> Route | None:
@@ -131,10 +126,19 @@ async def choose_async(operation: Operation, request: HttpRequest) -> Route | No
 
 class Attempt(NamedTuple):
     """What the fast path made of a request: its answer, None where the host must answer; and what became of it,
-    None where it was never the fast path's."""
+    None where it was never the fast path's, ``why`` in a word."""
 
     answer: HttpResponse | None
     outcome: Outcome | None
+    why: str = ""
+
+    @property
+    def legacy(self) -> str:
+        """How the host's answer is marked."""
+        return f"{LEGACY}; {self.why}" if self.why else LEGACY
+
+
+NOT_TRIED = Attempt(None, None)
 
 
 def attempt(operation: Operation, request: HttpRequest, arrived: float | None = None) -> Attempt:
@@ -193,6 +197,11 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
         breaker.ended_otherwise(admission)
         response = call.front_of(request).refuse(error.problem, error.retry_after)
         return Attempt(response, outcomes.of_answer(operation, request, response.status_code))
+    except HandedOver as handed:
+        breaker.ended_otherwise(admission)
+        _count(operation, handed.why)
+        call.hand_over(request)
+        return Attempt(None, None, handed.why)
     except Exception as error:
         outage = outages.is_outage(error)
         if outage or call.commit_attempted(request):

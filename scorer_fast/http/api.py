@@ -12,11 +12,12 @@ from django.urls import URLPattern
 from ninja.parser import Parser
 
 from .. import __version__, deadline, overload, revision, telemetry
-from ..errors import Problem, Refused
+from ..errors import HandedOver, Problem, Refused
 from ..metrics import record as record_duration
 from ..outages import is_outage, tell
 from ..run import run_of
 from . import bodies, ceramic_cache, docs, embed, internal, v2
+from .alone import require_alone
 from .body import parse
 from .catalogue import BY_ID, find
 from .problems import problem_response, refused_response
@@ -87,6 +88,8 @@ def _standing_alone(view: View) -> View:
                 response = view(request, *args, **kwargs)
         except Refused as refused:
             response = refused_response(refused)
+        except HandedOver:
+            response = problem_response(Problem.LINKED)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -105,14 +108,31 @@ def _wrapped(patterns: Iterable[Any], wrapper: Callable[[View], View]) -> list[U
     return [URLPattern(p.pattern, wrapper(p.callback), p.default_args, p.name) for p in patterns]
 
 
+def _for_one_address(view: View) -> View:
+    """The view for addresses that stand alone; HandedOver for others, before anything is read or counted."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        found = find(request.method or "", request.path_info)
+        if found is not None:
+            require_alone(found[0], request, kwargs)
+        return view(request, *args, **kwargs)
+
+    return answer
+
+
 def _as_served(pattern: Any) -> Any:
     """Documents for whom they are meant; an operation where the host's revision has it."""
     if pattern.name in ("openapi-json", "openapi-view"):
         return _wrapped([pattern], docs.guarded)[0]
     operation = BY_ID.get(pattern.name or "")
-    if operation is None or operation.since == revision.OLDEST.name:
+    if operation is None:
         return pattern
-    return _wrapped([pattern], functools.partial(where_it_is, operation))[0]
+    if operation.writes:
+        pattern = _wrapped([pattern], _for_one_address)[0]
+    if operation.since != revision.OLDEST.name:
+        pattern = _wrapped([pattern], functools.partial(where_it_is, operation))[0]
+    return pattern
 
 
 # Once: Ninja 1.3 registers the API anew each time it is asked.

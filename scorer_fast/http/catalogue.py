@@ -42,6 +42,7 @@ class Operation:
     ``answers``: the schema of a good answer (``http/schemas.py``), given with ``status``. ``refuses``: statuses of
     errors besides those that every operation has. ``max_age``: how many seconds old a good answer may be.
     ``since``: the revision of the host that brought it. ``deprecated``: whether another one has taken its place.
+    ``stored_first``: whether it scores only where nothing is stored that it can answer.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Operation:
     max_age: float = 0.0
     since: str = revision.OLDEST.name
     deprecated: bool = False
+    stored_first: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,13 +104,13 @@ OPERATIONS: tuple[Operation, ...] = (
               refuses=(404,)),
     Operation("cache_get_score", "GET", "/ceramic-cache/score/{address}", "cache",
               Subject.PATH, Auth.TOKEN, True, "Score", "Stored score of an address, or a new one when it has expired",
-              refuses=(404,)),
+              refuses=(404,), stored_first=True),
     Operation("cache_calc_score", "POST", "/ceramic-cache/score/{address}", "cache",
               Subject.PATH, Auth.TOKEN, True, "Score", "Score an address for another scorer",
               refuses=(404,)),
     Operation("cache_get_stamps", "GET", "/ceramic-cache/stamp", "cache",
               Subject.QUERY, Auth.NONE, True, "Stamps", "Stamps of an address",
-              refuses=(404,)),
+              refuses=(404,), stored_first=True),
     Operation("cache_weights", "GET", "/ceramic-cache/weights", "weights",
               Subject.REQUEST, Auth.NONE, False, "Weights", "Weight per provider of the configured community",
               refuses=(404,), max_age=60),

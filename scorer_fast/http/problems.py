@@ -46,6 +46,7 @@ PROBLEMS: dict[Problem, tuple[int, str]] = {
     Problem.UNAVAILABLE: (503, "The service is temporarily unavailable. Try again."),
     Problem.OVERLOADED: (503, "The service has too much to do. Try again."),
     Problem.BODY_TOO_LARGE: (413, "The request body is too large."),
+    Problem.LINKED: (503, "The address is linked to others, which this service does not score."),
 }
 
 

@@ -18,6 +18,7 @@ from django.http import HttpResponse
 from .. import telemetry
 from ..errors import Problem, Refused
 from ..http import analytics
+from ..http.alone import require_alone
 from ..http.body import parse
 from ..http.catalogue import BY_ID, Operation
 from ..http.problems import PROBLEMS, say_when_to_come_again
@@ -85,8 +86,10 @@ def json_response(body: Any, status: int = 200, *, is_open: bool = True) -> Http
 def _answered(operation: Operation, request: EventRequest) -> HttpResponse:
     function = FUNCTIONS[operation.id]
     found = operation.pattern.match(request.path_info)
+    path = found.groupdict() if found else {}
     try:
-        served = function.serve(request, **(found.groupdict() if found else {}))
+        require_alone(operation, request, path)
+        served = function.serve(request, **path)
         return served if isinstance(served, HttpResponse) else _asked(operation, request, *served)
     except Refused as refused:
         return refuse(operation, refused.problem, refused.retry_after)

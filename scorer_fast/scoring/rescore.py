@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, transaction
 
-from .. import revision
+from .. import linked, revision
 from ..db.communities import BIGINT
 from ..db.connection import is_contention, is_lost
 from ..errors import VerifierDown
@@ -229,6 +229,7 @@ def _round(alias: str, run: RunRow, tally: Tally, *, the_rules: Rules, give_up: 
         passport_id = reading.passport_id
         assert passport_id is not None  # it was read by it
         try:
+            linked.require_alone(address)  # what is the host's to score is told as left
             this = Run(at=now, database=alias)
             plan, checked = decide_row(this, reading.scoring_row(wanted), address, the_rules)
             plans.append(plan_json(this, plan, checked, awaited=conf.await_rescores, unless_same=run.only_changed))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import Error as DatabaseError
 
-from .. import revision
+from .. import linked, revision
 from ..db.communities import CommunityKey, find_community
 from ..db.connection import is_contention
 from ..domain import credentials, points
@@ -142,6 +142,8 @@ def read(run: Run, question: Question) -> ScoringRow | Found:
             found = question.instead(run)
             if found is not None:
                 return found
+            if question.address is not None:
+                linked.require_alone(question.address)
         if question.address is None:
             community_id = find_community(run.database, question.community)
             raise Refused(question.missing if community_id is None else question.refused)

@@ -16,7 +16,7 @@ FAST_PATH = ("domain", "db", "scoring", "lookups", "http")
 FRONTS = ("lambda_handler",)
 # Modules of this app that anybody may use.
 OWN = {
-    "settings", "errors", "metrics", "telemetry", "inputs", "run", "revision", "process",
+    "settings", "errors", "metrics", "telemetry", "inputs", "run", "revision", "linked", "process",
     "arrival", "deadline", "outages", "overload",
 }  # fmt: skip
 # Whoever is named here may be imported by the package on the left, besides the standard library and itself.

@@ -31,6 +31,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 
 from ...db.connection import is_unavailable
+from ...errors import HandedOver
 from ...http import call
 from ...http.catalogue import Operation
 from ...models.experiment import Category
@@ -108,6 +109,9 @@ def before(operation: Operation, request: HttpRequest) -> Handle | None:
             figures.count(operation.id, PAUSED)
             return None
         return _before(operation, request)
+    except HandedOver as handed:  # the fast path would have handed it over
+        figures.count(operation.id, handed.why)
+        return None
     except Exception as error:
         _count_failure(operation, error)
         return None
@@ -241,6 +245,8 @@ def _before(operation: Operation, request: HttpRequest) -> Handle | None:
 def _rehearse(request: HttpRequest) -> call.Rehearsal:
     try:
         return call.rehearse(request)
+    except HandedOver:
+        raise
     except Exception as error:
         if is_unavailable(error):
             raise
