@@ -184,7 +184,8 @@ def look_at_middleware() -> Iterator[Finding]:
             "W002",
             "MIDDLEWARE",
             f"what comes after it is not done for the fast path: {', '.join(after)}",
-            "Make it the last line, unless skipping the others is meant.",
+            "Make it the last line, behind every place where the settings add to the list (MIDDLEWARE +=), "
+            "unless skipping the others is meant.",
         )
     else:
         yield fine("MIDDLEWARE", "it is the last line")

@@ -74,6 +74,8 @@ def _told(answer: Any) -> Any:
         next(steps)
     except StopIteration as done:
         return done.value
+    except RuntimeError:  # it looked for the event loop
+        raise MustWait from None
     steps.close()
     raise MustWait
 

@@ -214,6 +214,7 @@ class Host(BaseModel):
     demo_api_key: Text = Field(default="", alias="DEMO_API_KEY")  # a key that may be used by aliases
     demo_api_key_aliases: Set = Field(default=frozenset(), alias="DEMO_API_KEY_ALIASES")  # what stands for it
     demo_scorer_id: Id = Field(default=None, alias="DEMO_API_SCORER_ID")  # what a negative scorer id stands for
+    v2_api: Switch = Field(default=True, alias="FF_V2_API")  # off where it is defined and not "on": no v2 routes
     rate_limit_enabled: Truth = Field(default=True, alias="RATELIMIT_ENABLE")  # False: no key has a limit
     read_database: Annotated[str, _or("default")] = Field(
         default="default", alias="REGISTRY_API_READ_DB"

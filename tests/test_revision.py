@@ -61,6 +61,16 @@ def test_what_came_later_is_not_there_before(settings: Settings, operation: obje
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("value", "status"), [("on", 200), ("off", 404), ("", 404), (True, 404)])
+def test_without_its_switch_v2_is_not_there(settings: Settings, value: object, status: int) -> None:
+    rows.world_of_one()
+    assert good("v2_score").send().status_code == 200, "where the host does not define it"
+    settings.FF_V2_API = value
+    assert good("v2_score").send().status_code == status
+    assert (find("GET", "/v2/stamps/1/score/0x1") is not None) is (status == 200)
+
+
+@pytest.mark.django_db
 def test_the_same_rows_at_both(settings: Settings) -> None:
     for name, value in world.SETTINGS.items():
         setattr(settings, name, value)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from ninja.parser import Parser
 
-from .. import __version__, deadline, overload, revision, telemetry
+from .. import __version__, deadline, overload, telemetry
 from ..errors import HandedOver, Problem, Refused
 from ..metrics import record as record_duration
 from ..outages import is_outage, tell
@@ -130,7 +130,7 @@ def _as_served(pattern: Any) -> Any:
         return pattern
     if operation.writes:
         pattern = _wrapped([pattern], _for_one_address)[0]
-    if operation.since != revision.OLDEST.name:
+    if operation.may_be_missing:
         pattern = _wrapped([pattern], functools.partial(where_it_is, operation))[0]
     return pattern
 

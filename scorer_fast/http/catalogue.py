@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .. import revision
+from ..settings import conf
 
 
 class Subject(Enum):
@@ -42,6 +43,7 @@ class Operation:
     ``answers``: the schema of a good answer (``http/schemas.py``), given with ``status``. ``refuses``: statuses of
     errors besides those that every operation has. ``max_age``: how many seconds old a good answer may be.
     ``since``: the revision of the host that brought it. ``deprecated``: whether another one has taken its place.
+    ``switch``: the setting of ``conf`` without which the host does not have it.
     ``stored_first``: whether it scores only where nothing is stored that it can answer.
     """
 
@@ -60,6 +62,7 @@ class Operation:
     since: str = revision.OLDEST.name
     deprecated: bool = False
     stored_first: bool = False
+    switch: str = ""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,14 +71,19 @@ class Operation:
 
     @property
     def is_there(self) -> bool:
-        """Whether the host's revision has it."""
-        return revision.current().has(self.since)
+        """Whether the host has it: its revision, and its settings."""
+        return revision.current().has(self.since) and (not self.switch or bool(getattr(conf, self.switch)))
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether there are hosts without it."""
+        return bool(self.switch) or self.since != revision.OLDEST.name
 
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("v2_score", "GET", "/v2/stamps/{scorer_id}/score/{address}", "score",
               Subject.PATH, Auth.API_KEY, True, "Score", "Score of an address for a scorer of the key's account",
-              refuses=(403, 404, 429)),
+              refuses=(403, 404, 429), switch="v2_api"),
     Operation("internal_score", "GET", "/internal/score/v2/{scorer_id}/{address}", "score",
               Subject.PATH, Auth.INTERNAL, True, "Score", "Score of an address for any scorer",
               refuses=(404,)),

@@ -56,7 +56,7 @@ def endpoint(router: Router) -> Callable[[F], F]:
 
 
 def where_it_is(operation: Operation, view: Callable[..., Any]) -> Callable[..., Any]:
-    """``view``, which is not there in revisions of the host that do not have the operation."""
+    """``view``, which is not there where the host does not have the operation."""
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import check_password as djangos_check_password
 from django.db import connection
+from django.test import Client
 from pytest_django import Settings
 
 from api.account.models import AccountAPIKey, Community
@@ -562,3 +563,11 @@ def test_kinds_of_credentials_do_not_stand_for_each_other() -> None:
     refused(good("cache_get_score").with_(headers=INTERNAL), 401)
     refused(good("cache_get_score").with_(headers={"X-API-Key": rows.API_KEY}), 401)
     refused(good("gtc_stake").with_(headers={"X-API-Key": rows.API_KEY}), 401)
+
+
+@pytest.mark.parametrize("operation", ["v2_score", "embed_validate_api_key"])
+def test_a_key_whose_header_only_the_host_reads_counts(operation: str, one: Community) -> None:
+    """Django's ``request.headers`` knows it; ``META`` has it under another name."""
+    request = good(operation)
+    answer = Client().get(request.path, **{"HTTP_X-API-KEY": rows.API_KEY})
+    assert answer.status_code == 200

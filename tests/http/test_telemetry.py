@@ -215,7 +215,10 @@ def test_one_log_line_per_request(operation: str, one: Community, log: pytest.Lo
     record = line(log)
     assert (record.operation, record.status, record.request_id) == (operation, status, "trace-1/a:b")
     assert record.levelno == logging.INFO
-    assert record.getMessage() == f"{operation} {record.outcome}"
+    assert record.getMessage() == (
+        f"operation={operation} status={record.status} duration_ms={record.duration_ms} outcome={record.outcome} "
+        f"request_id={record.request_id}"
+    )
     assert record.outcome == "answered"
     assert spans()[operation].attributes["request_id"] == "trace-1/a:b"
 
