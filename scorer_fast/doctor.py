@@ -25,7 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import URLResolver, get_resolver
 from pydantic import BaseModel, ValidationError
 
-from . import samples
+from . import fit, samples
 from .db import functions
 from .db import requirements as needs
 from .http.catalogue import BY_ID
@@ -139,6 +139,9 @@ def look_at_host_settings() -> Iterator[Finding]:
             "it is no number: the ceramic-cache operations have no community",
             "Set CERAMIC_CACHE_SCORER_ID to the id of the community they score for.",
         )
+
+    for each in fit.look_at_key_and_links():
+        yield Finding(*each)
 
 
 def look_at_exposure() -> Iterator[Finding]:
@@ -336,8 +339,9 @@ def look_at_rates(alias: str) -> Iterator[Finding]:
 
 def look_at_schema(alias: str) -> Iterator[Finding]:
     """Tables, columns, functions and own migrations; asks the database."""
-    there = needs.list_columns(alias, sorted(needs.COLUMNS))
-    absent = [table for table in needs.COLUMNS if table not in there]
+    wanted = fit.columns()
+    there = needs.list_columns(alias, sorted(wanted))
+    absent = [table for table in wanted if table not in there]
     if absent:
         yield required(
             "W011",
@@ -347,7 +351,7 @@ def look_at_schema(alias: str) -> Iterator[Finding]:
         )
     incomplete = False
     for table in there:
-        if missing := sorted(set(needs.COLUMNS[table]) - there[table]):
+        if missing := sorted(set(wanted[table]) - there[table]):
             incomplete = True
             yield required(
                 "W012",
@@ -386,7 +390,8 @@ def look_at_own_tables(alias: str) -> Iterator[Finding]:
 
 def look_at_indexes(alias: str) -> Iterator[Finding]:
     """The indexes the statements rely on."""
-    missing = needs.missing_indexes(alias)
+    wanted = fit.indexes()
+    missing = needs.missing_indexes(alias, wanted)
     for index in missing:
         yield advised(
             "W014",
@@ -395,7 +400,12 @@ def look_at_indexes(alias: str) -> Iterator[Finding]:
             index.remedy,
         )
     if not missing:
-        yield fine(f"database {alias}", f"all {len(needs.INDEXES)} indexes are there")
+        yield fine(f"database {alias}", f"all {len(wanted)} indexes are there")
+
+
+def look_at_inserts(alias: str) -> Iterator[Finding]:
+    """Columns of the host that this version would leave out."""
+    yield from (Finding(*each) for each in fit.look_at_inserts(alias))
 
 
 # ---- what runs beside
@@ -488,6 +498,7 @@ def examine() -> list[Finding]:
         look_at_packages,
     ):
         findings += look()
+    findings += (Finding(*each) for each in fit.look_at_host())
     if not apps.is_installed("scorer_fast"):
         findings.append(
             required("", "INSTALLED_APPS", "scorer_fast is not in it", 'Add "scorer_fast" to INSTALLED_APPS.')
@@ -510,6 +521,7 @@ def _ask(alias: str) -> list[Finding]:
         look_at_indexes,
         look_at_session,
         look_at_rates,
+        look_at_inserts,
     ]
     try:
         return [each for look in looks for each in look(alias)]

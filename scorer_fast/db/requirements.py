@@ -209,6 +209,31 @@ def list_columns(alias: str, tables: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
+LIST_UNFILLED = """
+-- columns of some tables that must have a value and get none by themselves; catalogue
+SELECT c.relname::text, a.attname::text
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relname = ANY (%(tables)s::text[])
+  AND pg_table_is_visible(c.oid)
+  AND a.attnum > 0
+  AND NOT a.attisdropped
+  AND a.attnotnull
+  AND NOT a.atthasdef
+  AND a.attidentity = ''
+ORDER BY c.relname, a.attnum
+"""
+
+
+def list_unfilled(alias: str, tables: Sequence[str]) -> list[tuple[str, str]]:
+    """Columns of ``tables`` that need a value and that no statement names: table and column."""
+    return [
+        (table, column)
+        for table, column in fetch_all(alias, LIST_UNFILLED, {"tables": list(tables)})
+        if column not in COLUMNS.get(table, ())
+    ]
+
+
 LIST_INDEXES = """
 -- the valid indexes of some tables, their columns in order; catalogue
 SELECT c.relname::text,
@@ -232,13 +257,12 @@ def list_indexes(alias: str, tables: Sequence[str]) -> list[Index]:
     return [Index(table, tuple(columns), unique) for table, unique, columns in rows]
 
 
-def missing_indexes(alias: str) -> list[Index]:
-    """Those of :data:`INDEXES` that the database has no equal of; tables that are missing count as whole."""
-    tables = list_columns(alias, sorted(COLUMNS))
-    there = list_indexes(alias, sorted({index.table for index in INDEXES}))
-    return [
-        wanted for wanted in INDEXES if wanted.table in tables and not any(_serves(index, wanted) for index in there)
-    ]
+def missing_indexes(alias: str, among: Sequence[Index] = INDEXES) -> list[Index]:
+    """Those of ``among`` that the database has no equal of; tables that are missing count as whole."""
+    named = sorted({index.table for index in among})
+    tables = list_columns(alias, named)
+    there = list_indexes(alias, named)
+    return [wanted for wanted in among if wanted.table in tables and not any(_serves(index, wanted) for index in there)]
 
 
 def create_index(alias: str, index: Index) -> int:
