@@ -27,7 +27,7 @@ def test_a_host_that_fits() -> None:
 
 def test_models_beside_the_revision(settings: Settings) -> None:
     follow(settings, CONTRACT="2025-12")
-    ((about, what),) = said("W023")
+    ((about, what),) = said("W033")
     assert about == "models"
     assert "account_walletgroupcommunityclaim" in what
     assert "not of 2025-12" in what
@@ -36,20 +36,20 @@ def test_models_beside_the_revision(settings: Settings) -> None:
 def test_models_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     models = [model for model in apps.get_models() if model._meta.db_table != "registry_platformmetadata"]
     monkeypatch.setattr(apps, "get_models", lambda **_: models)
-    assert said("W023") == [("models", "no installed model has registry_platformmetadata: this is no host of 2026-07")]
+    assert said("W033") == [("models", "no installed model has registry_platformmetadata: this is no host of 2026-07")]
 
 
 def test_settings_that_are_missing_or_unknown(settings: Settings) -> None:
     del settings.SIWE_JWT_PUBLIC_KEY
     settings.HUMAN_POINTS_NEW_ENABLED = True
-    ((about, what),) = said("W024")
+    ((about, what),) = said("W034")
     assert (about, what) == ("SIWE_JWT_PUBLIC_KEY", "a host of 2026-07 has it, and these settings do not")
     assert "HUMAN_POINTS_NEW_ENABLED" in next(what for _, about, what, *_ in fit.look_at_host() if about == "settings")
 
 
 def test_routes_of_the_host(settings: Settings) -> None:
     settings.ROOT_URLCONF = "tests.cutover.no_routes"
-    ((about, what),) = said("W025")
+    ((about, what),) = said("W035")
     assert about == "routes"
     assert "v2_score" in what
     assert "embed_config" in what
@@ -58,14 +58,14 @@ def test_routes_of_the_host(settings: Settings) -> None:
 @pytest.mark.parametrize("key", ["nonsense", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
 def test_a_key_that_cannot_be_read(settings: Settings, key: str) -> None:
     settings.SIWE_JWT_PUBLIC_KEY = key
-    assert [finding.number for finding in look_at_host_settings() if finding.about == "SIWE_JWT_PUBLIC_KEY"] == ["W020"]
+    assert [finding.number for finding in look_at_host_settings() if finding.about == "SIWE_JWT_PUBLIC_KEY"] == ["W030"]
     follow(settings, CONTRACT="2025-12")
     assert not [finding for finding in look_at_host_settings() if finding.about == "SIWE_JWT_PUBLIC_KEY"]
 
 
 def test_a_function_that_is_not_there(settings: Settings) -> None:
     follow(settings, LINKED_ADDRESSES="nowhere.at_all")
-    assert "W021" in [finding.number for finding in look_at_host_settings()]
+    assert "W031" in [finding.number for finding in look_at_host_settings()]
 
 
 @pytest.mark.django_db
@@ -76,7 +76,7 @@ def test_a_column_that_this_version_would_leave_out() -> None:
         cursor.execute("ALTER TABLE registry_score ADD COLUMN kind text NOT NULL")
         cursor.execute("ALTER TABLE registry_score ADD COLUMN other text NOT NULL DEFAULT ''")
     ((level, _, what, _, number),) = fit.look_at_inserts(alias)
-    assert (level, number, what.partition(" ")[0]) == ("required", "W022", "registry_score.kind")
+    assert (level, number, what.partition(" ")[0]) == ("required", "W032", "registry_score.kind")
 
 
 @pytest.mark.django_db
