@@ -21,7 +21,6 @@ from typing import Any
 from django.conf import settings
 from django.urls import Resolver404, resolve
 
-from .. import revision
 from ..http.catalogue import OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
