@@ -398,3 +398,23 @@ def test_the_hosts_own_errors_are_counted_as_the_hosts(fast_path: Put, recorded:
     response = client.get(f"/internal/allow-list/broken/{OWNER}")
     assert (response.status_code, response.headers[HEADER]) == (500, "legacy")
     assert recorded == [("allow_list", "legacy", "error")]
+
+
+def test_a_circuit_that_one_client_opened_is_that_clients_doing(
+    fast_path: Put, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Others whom the host answers then must not look like many who met an error."""
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "fast"}, "CIRCUIT_FAILURES": 3}
+    callers: dict[str, set[int | None]] = {}
+
+    def record(operation: str, side: str, seconds: float, outcome: Any, caller: int | None = None) -> None:
+        callers.setdefault(outcome.value, set()).add(caller)
+
+    monkeypatch.setattr(figures, "record", record)
+    fast_path(raising(RuntimeError("poison")))
+    for _ in range(3):
+        Client().get(SCORE)
+    for number in range(5):
+        Client().get(f"/v2/stamps/1/score/0x{number:040x}")
+    assert callers["circuit_open"] == callers["fallback"]
+    assert len(callers["fallback"]) == 1

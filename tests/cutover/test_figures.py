@@ -307,3 +307,43 @@ def _connections() -> int:
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         number: int = cursor.fetchone()[0]
     return number
+
+
+# ---- clocks and callers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_minutes_are_the_databases_whatever_a_server_thinks(hours: int) -> None:
+    """Two servers an hour apart count into the same minute."""
+    for ahead in (0, hours * 3600):
+        figures.reset()
+        figures._recorder._ahead += ahead
+        figures.record("v2_score", "fast", 0.01, Outcome.OK)
+        figures.count("v2_score", "matched")
+        figures.flush()
+    assert [row.count for row in HistogramBucket.objects.all()] in ([2], [1, 1])  # a minute may have begun
+    newest = max(HistogramBucket.objects.values_list("minute", flat=True))
+    assert abs(datetime.now(UTC) - newest) < timedelta(minutes=2)
+    assert sum(ShadowCount.objects.values_list("count", flat=True)) == 2
+
+
+@pytest.mark.django_db
+def test_a_caller_counts_once_a_minute_for_each_end_and_is_a_bit() -> None:
+    for _ in range(50):
+        figures.record("v2_score", "fast", 0.01, Outcome.OK, 64)
+        figures.record("v2_score", "fast", 0.01, Outcome.FALLBACK, 64)
+    for caller in range(3):
+        figures.record("v2_score", "legacy", 0.01, Outcome.OK, caller)
+        figures.record("v2_score", "legacy", 0.01, Outcome.REFUSED, caller)
+    for _ in range(4):
+        figures.record("cache_weights", "fast", 0.01, Outcome.OK)  # nobody known: each counts
+    figures.flush()
+    rows = HistogramBucket.objects.values_list("operation", "side", "outcome", "count", "distinct", "callers")
+    assert {row[:3]: row[3:] for row in rows} == {
+        ("v2_score", "fast", "ok"): (50, 1, 0b10),
+        ("v2_score", "fast", "fallback"): (50, 1, 0b10),
+        ("v2_score", "legacy", "ok"): (3, 3, 0b111),
+        ("v2_score", "legacy", "refused"): (3, 0, 0b111),
+        ("cache_weights", "fast", "ok"): (4, 4, 0),
+    }
