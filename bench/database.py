@@ -2,6 +2,7 @@
 
 python -m bench.database fill         # in a process of its own, on the database that DATABASE_URL names
 python -m bench.database migrate      # runs the migrations there
+python -m bench.database keep         # makes what was kept in the template hold in the copy
 python -m bench.database score PART   # scores a part of the addresses there
 """
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORERS = 2  # processes that score, while the template is made
 RUN = "bench_run"
 SHARED_BUFFERS = "2GB"  # holds the database, as a server in production holds what is in use
-CONTENT = 4  # another number for another content: the template is made anew
+CONTENT = 5  # another number for another content: the template is made anew
 
 
 def cluster() -> EmbeddedPostgres:
@@ -66,9 +67,33 @@ def fresh_copy(name: str, root: Path = ROOT) -> str:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_name()} STRATEGY FILE_COPY")
     url = server.url(name)
-    call(url, "migrate", root=root)
+    if root == ROOT:
+        call(url, "migrate")
+        call(url, "keep")
+    else:
+        _take_out(url)
+        call(url, "migrate", root=root)
+        _score_all(url, root)
     read_once(url)
     return url
+
+
+def _take_out(url: str) -> None:
+    """Remove what this checkout's app has in the database: another one makes its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for kind, statement in (
+            ("TABLE", "SELECT quote_ident(tablename) FROM pg_tables WHERE starts_with(tablename, 'scorer_fast_')"),
+            ("FUNCTION", "SELECT oid::regprocedure::text FROM pg_proc WHERE starts_with(proname, 'scorer_fast_')"),
+        ):
+            for (each,) in connection.execute(statement).fetchall():
+                connection.execute(f"DROP {kind} {each} CASCADE")
+        connection.execute("DELETE FROM django_migrations WHERE app = 'scorer_fast'")
+
+
+def _score_all(url: str, root: Path = ROOT) -> None:
+    parts = [start(url, "score", str(part), root=root) for part in range(SCORERS)]
+    if any(part.wait() for part in parts):
+        raise SystemExit("The addresses could not be scored.")
 
 
 def give_memory(server: EmbeddedPostgres) -> None:
@@ -152,9 +177,7 @@ def _make_template(server: EmbeddedPostgres, connection: psycopg.Connection[Any]
     connection.execute(f"CREATE DATABASE {unfinished}")
     url = server.url(unfinished)
     call(url, "fill")
-    parts = [start(url, "score", str(part)) for part in range(SCORERS)]
-    if any(part.wait() for part in parts):
-        raise SystemExit("The addresses could not be scored.")
+    _score_all(url)
     with psycopg.connect(url, autocommit=True) as finished:
         finished.execute("VACUUM (ANALYZE, FREEZE)")
     connection.execute(f"ALTER DATABASE {unfinished} RENAME TO {template}")
@@ -197,13 +220,34 @@ def migrate() -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
-    from scorer_fast.db.functions import FUNCTIONS, TRIGGERS
+    from scorer_fast.db.functions import NAMES, create_missing
 
     with connection.cursor() as cursor:
-        for each in (*TRIGGERS, *FUNCTIONS):
-            cursor.execute(each.drop)
-        for each in (*FUNCTIONS, *TRIGGERS):
-            cursor.execute(each.create)
+        for name in NAMES:
+            cursor.execute(f"DROP FUNCTION IF EXISTS scorer_fast_{name}")
+    create_missing("default")
+
+
+def keep() -> None:
+    """What was kept in the template is bound to it: bind it to this copy, whose rows have the same versions."""
+    import django
+    from django.db import connection
+
+    django.setup()
+    from scorer_fast.scoring.read import READER
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE scorer_fast_keptreading AS k
+            SET token = scorer_fast_token_1(%s, v.live, v.copies, v.links)
+            FROM registry_passport AS p
+            CROSS JOIN LATERAL scorer_fast_versions_1(p.address, p.community_id, p.id, '{}') AS v
+            WHERE p.id = k.passport_id AND k.others = '{}'
+            """,
+            [READER],
+        )
+        cursor.execute("VACUUM ANALYZE scorer_fast_keptreading")
 
 
 def make_communities() -> None:
@@ -407,6 +451,8 @@ if __name__ == "__main__":
             fill()
         case ["migrate"]:
             migrate()
+        case ["keep"]:
+            keep()
         case ["score", part]:
             score(int(part))
             sys.stdout.flush()
