@@ -50,7 +50,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_versions_1(
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     SELECT l.ids, l.versions, l.providers,
@@ -92,7 +91,6 @@ RETURNS bytea
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     RETURN sha256(convert_to(
@@ -131,7 +129,6 @@ RETURNS json
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_found text[];
@@ -194,7 +191,6 @@ RETURNS text
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     RETURN (SELECT json_build_object(
@@ -255,7 +251,6 @@ RETURNS text
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_stamps json;
@@ -323,7 +318,7 @@ END
 $function$;
 
 -- Everything that scoring one address for one community needs, in one snapshot (STABLE: all statements inside see the
--- caller's); no row where there is no such community.
+-- caller's); community_id is NULL where there is no such community.
 -- A function, because PostgreSQL plans it once a session: planning takes three times as long as running. A prepared
 -- statement would be session state, which a transaction pooler breaks or pins.
 -- Indexes: account_community pkey and (external_scorer_id), registry_passport (address, community_id),
@@ -345,7 +340,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     OUT reading text, OUT is_kept boolean, OUT posted_links text, OUT known_digests text[],
     OUT listed text, OUT points text
 )
-RETURNS SETOF record
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
@@ -455,7 +449,6 @@ BEGIN
     IF p_points AND v_program THEN
         points := scorer_fast_points_1(p_address);
     END IF;
-    RETURN NEXT;
 END
 $function$;
 
@@ -469,7 +462,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_rows bigint;
@@ -523,7 +515,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_limit bigint := (p_awards ->> 'metamask_limit')::bigint;
@@ -571,7 +562,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)
@@ -602,7 +592,6 @@ RETURNS boolean
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_others text[] := ARRAY(SELECT o.nullifier FROM jsonb_array_elements_text(p_kept -> 'others') AS o (nullifier));
@@ -712,11 +701,12 @@ DECLARE
     v_replaced bigint[];
     v_counting bigint[] := '{}';
     v_copies bigint[] := '{}';
-    v_is_same boolean := FALSE;
+    v_is_all boolean := COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE);  -- the score is all that is written
+    v_is_same boolean;
     v_done text := set_config('lock_timeout', COALESCE(p_plan ->> 'lock_timeout', '2s'), TRUE);
 BEGIN
     is_left := FALSE;
-    IF NOT COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE) THEN
+    IF NOT v_is_all THEN
         IF v_passport IS NULL THEN
             INSERT INTO registry_passport (address, community_id)
             VALUES (v_address, v_community)
@@ -799,17 +789,14 @@ BEGIN
     -- What was read stands in the statement that writes the score: under READ COMMITTED a row that another transaction just
     -- changed is judged again in its new version, so a stale decision never overwrites a newer one.
     IF v_score IS NOT NULL THEN
-        v_is_same := COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE) AND EXISTS (
-            SELECT
-            FROM registry_score AS s
-            WHERE s.id = v_score
-              AND s.status = 'DONE'
-              AND s.error IS NULL
-              AND s.score = (p_plan ->> 'score')::integer
-              AND s.evidence = v_fields -> 'evidence'
-              AND s.stamp_scores = v_fields -> 'stamp_scores'
-              AND s.stamps = v_fields -> 'stamps'
-              AND s.expiration_date IS NOT DISTINCT FROM (p_plan ->> 'expiration_date')::timestamptz);
+        SELECT s.status = 'DONE' AND s.error IS NULL AND s.score = (p_plan ->> 'score')::integer
+               AND s.evidence = v_fields -> 'evidence' AND s.stamp_scores = v_fields -> 'stamp_scores'
+               AND s.stamps = v_fields -> 'stamps'
+               AND s.expiration_date IS NOT DISTINCT FROM (p_plan ->> 'expiration_date')::timestamptz
+        INTO v_is_same
+        FROM registry_score AS s
+        WHERE s.id = v_score
+          AND v_is_all;
         IF v_is_same AND (p_plan ->> 'unless_same')::boolean THEN
             is_left := TRUE;
             v_score := (
@@ -852,11 +839,13 @@ BEGIN
     IF v_score IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
     END IF;
-    IF NOT is_left THEN
+    IF NOT is_left AND p_plan -> 'dedup_events' <> '[]' THEN
         INSERT INTO registry_event (action, address, created_at, data, community_id)
         SELECT 'LDP', v_address, v_now, d.data, v_community
         FROM jsonb_array_elements(p_plan -> 'dedup_events') WITH ORDINALITY AS d (data, position)
         ORDER BY d.position;
+    END IF;
+    IF NOT is_left THEN
         INSERT INTO registry_event (action, address, created_at, data, community_id)
         VALUES ('SCU', v_address, v_now, v_event, v_community);
     END IF;
@@ -1002,5 +991,33 @@ BEGIN
           JOIN cgrants_roundmapping AS m ON m.round_number = q.round_number
           WHERE q.address = p_address
             AND m.round_eth_address = x.round);
+END
+$function$;
+
+-- All that decides who answers, as JSON: {flags: [[operation, mode, percent, allow, deny]], killed: [target], latched:
+-- [operation]}; the flags of operations that have one, kill switches that are on, latches that nobody has lifted.
+-- No lock is waited for longer than a fifth of a second, which is less than deadlock_timeout: whoever empties or alters the
+-- three tables in another order never meets a deadlock with it.
+-- Sequential scans of some twenty rows; scorer_fast_latch_open (operation) WHERE lifted_at IS NULL.
+CREATE OR REPLACE FUNCTION scorer_fast_flags_1()
+RETURNS text
+LANGUAGE plpgsql
+STABLE
+SET search_path FROM CURRENT
+SET lock_timeout = '200ms'
+AS $function$
+DECLARE
+    v_flags json;
+    v_killed json;
+    v_latched json;
+BEGIN
+    v_flags := (
+        SELECT json_agg(json_build_array(f.operation, f.mode, f.percent::text, f.allow, f.deny) ORDER BY f.operation)
+        FROM scorer_fast_operationflag AS f);
+    v_killed := (SELECT json_agg(k.target ORDER BY k.target) FROM scorer_fast_killswitch AS k WHERE k.active);
+    v_latched := (
+        SELECT json_agg(l.operation ORDER BY l.operation) FROM scorer_fast_latch AS l WHERE l.lifted_at IS NULL);
+    RETURN json_build_object(
+        'flags', COALESCE(v_flags, '[]'), 'killed', COALESCE(v_killed, '[]'), 'latched', COALESCE(v_latched, '[]'));
 END
 $function$;

@@ -106,6 +106,7 @@ FROM scorer_fast_read_scoring_1(
     %(reader)s::text, %(verifier)s::text, %(texts)s::boolean, %(points)s::boolean, %(listed)s::boolean,
     %(replaced)s::text[], %(digests)s::text[], %(nullifiers)s::text[]
 ) AS f
+WHERE f.community_id IS NOT NULL
 """
 
 

@@ -6,7 +6,7 @@ the world moved raises Changed, and the caller reads and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -19,7 +19,6 @@ from ..db.connection import fetch_all, fetch_one, read_committed, sqlstate
 from ..db.faults import RETRIED
 from ..db.json import dumps
 from ..deadline import waiting_for
-from ..domain.credentials import Valid
 from ..domain.points import METAMASK, METAMASK_LIMIT
 from ..errors import Changed
 from ..run import Run
@@ -143,6 +142,7 @@ def plan_json(run: Run, plan: Plan, checked: Checked, *, awaited: bool, unless_s
     """``plan`` as db/functions/write_scoring_1.sql takes it; ``awaited``: it is on disk before
     it is answered, also where it says what it said before. ``unless_same``: a score that already says so is left."""
     row, change, scored = plan.row, plan.change, plan.score
+    kept = kept_of(plan, {stamp.digest for stamp in checked.new})
     return dumps(
         {
             "passport_id": row.passport_id,
@@ -180,14 +180,10 @@ def plan_json(run: Run, plan: Plan, checked: Checked, *, awaited: bool, unless_s
             "verified": list({stamp.digest: _utc(stamp.expires_at) for stamp in checked.new}.items()),
             "forgotten": [stamp.digest for stamp in checked.no_longer],
             "lock_timeout": run.deadline.lock_timeout(),
-            "seen": row.seen,
-            "kept": kept_of(plan, _digests(checked.new)),
+            "seen": None if kept is None else row.seen,
+            "kept": kept,
         }
     )
-
-
-def _digests(stamps: Sequence[Valid]) -> Collection[str]:
-    return {stamp.digest for stamp in stamps}
 
 
 def _awards(plan: Plan) -> dict[str, Any] | None:

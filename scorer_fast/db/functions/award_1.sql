@@ -10,7 +10,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_limit bigint := (p_awards ->> 'metamask_limit')::bigint;

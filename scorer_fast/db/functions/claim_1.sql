@@ -8,7 +8,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_rows bigint;

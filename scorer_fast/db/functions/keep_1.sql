@@ -13,7 +13,6 @@ RETURNS boolean
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_others text[] := ARRAY(SELECT o.nullifier FROM jsonb_array_elements_text(p_kept -> 'others') AS o (nullifier));

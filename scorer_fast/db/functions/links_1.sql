@@ -8,7 +8,6 @@ RETURNS json
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_found text[];

@@ -6,7 +6,6 @@ RETURNS text
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     RETURN (SELECT json_build_object(

@@ -1,5 +1,5 @@
 -- Everything that scoring one address for one community needs, in one snapshot (STABLE: all statements inside see the
--- caller's); no row where there is no such community.
+-- caller's); community_id is NULL where there is no such community.
 -- A function, because PostgreSQL plans it once a session: planning takes three times as long as running. A prepared
 -- statement would be session state, which a transaction pooler breaks or pins.
 -- Indexes: account_community pkey and (external_scorer_id), registry_passport (address, community_id),
@@ -21,7 +21,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_read_scoring_1(
     OUT reading text, OUT is_kept boolean, OUT posted_links text, OUT known_digests text[],
     OUT listed text, OUT points text
 )
-RETURNS SETOF record
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
@@ -131,6 +130,5 @@ BEGIN
     IF p_points AND v_program THEN
         points := scorer_fast_points_1(p_address);
     END IF;
-    RETURN NEXT;
 END
 $function$;

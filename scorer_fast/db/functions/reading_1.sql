@@ -11,7 +11,6 @@ RETURNS text
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
     v_stamps json;

@@ -7,7 +7,6 @@ RETURNS void
 LANGUAGE plpgsql
 VOLATILE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     INSERT INTO scorer_fast_verifiedcredential (digest, expires_at, verified_at)

@@ -7,7 +7,6 @@ RETURNS bytea
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     RETURN sha256(convert_to(

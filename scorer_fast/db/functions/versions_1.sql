@@ -10,7 +10,6 @@ CREATE OR REPLACE FUNCTION scorer_fast_versions_1(
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
-SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
     SELECT l.ids, l.versions, l.providers,

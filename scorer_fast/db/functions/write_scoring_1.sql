@@ -42,11 +42,12 @@ DECLARE
     v_replaced bigint[];
     v_counting bigint[] := '{}';
     v_copies bigint[] := '{}';
-    v_is_same boolean := FALSE;
+    v_is_all boolean := COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE);  -- the score is all that is written
+    v_is_same boolean;
     v_done text := set_config('lock_timeout', COALESCE(p_plan ->> 'lock_timeout', '2s'), TRUE);
 BEGIN
     is_left := FALSE;
-    IF NOT COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE) THEN
+    IF NOT v_is_all THEN
         IF v_passport IS NULL THEN
             INSERT INTO registry_passport (address, community_id)
             VALUES (v_address, v_community)
@@ -129,17 +130,14 @@ BEGIN
     -- What was read stands in the statement that writes the score: under READ COMMITTED a row that another transaction just
     -- changed is judged again in its new version, so a stale decision never overwrites a newer one.
     IF v_score IS NOT NULL THEN
-        v_is_same := COALESCE((p_plan ->> 'only_the_score')::boolean, FALSE) AND EXISTS (
-            SELECT
-            FROM registry_score AS s
-            WHERE s.id = v_score
-              AND s.status = 'DONE'
-              AND s.error IS NULL
-              AND s.score = (p_plan ->> 'score')::integer
-              AND s.evidence = v_fields -> 'evidence'
-              AND s.stamp_scores = v_fields -> 'stamp_scores'
-              AND s.stamps = v_fields -> 'stamps'
-              AND s.expiration_date IS NOT DISTINCT FROM (p_plan ->> 'expiration_date')::timestamptz);
+        SELECT s.status = 'DONE' AND s.error IS NULL AND s.score = (p_plan ->> 'score')::integer
+               AND s.evidence = v_fields -> 'evidence' AND s.stamp_scores = v_fields -> 'stamp_scores'
+               AND s.stamps = v_fields -> 'stamps'
+               AND s.expiration_date IS NOT DISTINCT FROM (p_plan ->> 'expiration_date')::timestamptz
+        INTO v_is_same
+        FROM registry_score AS s
+        WHERE s.id = v_score
+          AND v_is_all;
         IF v_is_same AND (p_plan ->> 'unless_same')::boolean THEN
             is_left := TRUE;
             v_score := (
@@ -182,11 +180,13 @@ BEGIN
     IF v_score IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'SF001', MESSAGE = 'stamps or score are no longer as they were read';
     END IF;
-    IF NOT is_left THEN
+    IF NOT is_left AND p_plan -> 'dedup_events' <> '[]' THEN
         INSERT INTO registry_event (action, address, created_at, data, community_id)
         SELECT 'LDP', v_address, v_now, d.data, v_community
         FROM jsonb_array_elements(p_plan -> 'dedup_events') WITH ORDINALITY AS d (data, position)
         ORDER BY d.position;
+    END IF;
+    IF NOT is_left THEN
         INSERT INTO registry_event (action, address, created_at, data, community_id)
         VALUES ('SCU', v_address, v_now, v_event, v_community);
     END IF;
