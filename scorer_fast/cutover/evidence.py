@@ -30,6 +30,7 @@ class SideMinute:
 
     ok: dict[int, int] = field(default_factory=dict)  # by bucket of duration
     ok_callers: dict[int, int] = field(default_factory=dict)
+    requests: int = 0  # all of them, a caller's later ones too
     others: int = 0  # answered 4xx
     errors: int = 0
     callers: int = 0
@@ -94,7 +95,7 @@ class Evidence:
         if host.served:
             self.alone = 0
         else:
-            self.alone += fast.served
+            self.alone += fast.requests
         if limits.error_points is not None:
             stratum = Stratum(fast.served, fast.errors, host.served, host.errors)
             self.errors.add(stratum, limits.error_points, fast.callers, fast.error_callers)

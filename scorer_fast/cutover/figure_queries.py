@@ -111,20 +111,21 @@ def list_buckets(alias: str, since: datetime) -> list[BucketRow]:
 
 
 class CellRow(NamedTuple):
-    """One cell as the guard counts it: callers' first requests, and the bit set of callers."""
+    """One cell as the guard counts it: all requests, callers' first ones, and the bit set of callers."""
 
     operation: str
     minute: datetime
     side: str
     outcome: str
     bucket: int
+    requests: int
     distinct: int
     callers: int
 
 
 LIST_CELLS = """
 -- what the guard compares, minute by minute, of all operations; scorer_fast_histogram_cell
-SELECT b.operation, b.minute, b.side, b.outcome, b.bucket, b."distinct", b.callers
+SELECT b.operation, b.minute, b.side, b.outcome, b.bucket, b.count AS requests, b."distinct", b.callers
 FROM scorer_fast_histogrambucket AS b
 WHERE b.minute >= %(since)s
   AND b.minute < %(until)s

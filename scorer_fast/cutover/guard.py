@@ -152,6 +152,7 @@ def _minutes(cells: Iterable[figure_queries.CellRow]) -> dict[str, dict[datetime
         sides = found.setdefault(cell.operation, {}).setdefault(cell.minute, (SideMinute(), SideMinute()))
         side = sides[0 if cell.side == FAST else 1]
         side.count(Outcome(cell.outcome), cell.bucket, cell.distinct, cell.callers)
+        side.requests += cell.requests
     return found
 
 

@@ -283,6 +283,20 @@ def test_a_broken_fast_path_is_found_without_the_host(clock: Clock) -> None:
     assert rule(lonely(clock, 1, errors=(400, 0)), "errors").verdict is WORSE
 
 
+def test_one_that_fails_for_everybody_is_found_though_its_open_circuit_hides_most_callers(clock: Clock) -> None:
+    """What the circuit turns away counts as the doing of the few who opened it."""
+    flags.set_mode("v2_score", "fast", None, reason="all", by="test")
+    clock.pass_()
+    for _ in range(4):
+        clock.pass_()
+        minute = clock.now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        row = figure_queries.FigureRow("v2_score", "fast", minute, "circuit_open", 1, 400, 6, 0b111111)
+        figure_queries.add_figures("default", [row])
+        judgement = clock.pass_()
+    assert rule(judgement, "errors").verdict is WORSE
+    assert rule(judgement, "errors").text.startswith("no requests of the host to compare with: errors 100 %")
+
+
 def test_a_small_control_is_a_control(clock: Clock) -> None:
     flags.set_mode("v2_score", "fast", None, reason="all", by="test")
     clock.pass_()
