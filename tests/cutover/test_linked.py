@@ -32,7 +32,7 @@ OTHER = rows.RIVAL
 ALWAYS = [one.id for one in OPERATIONS if one.writes and not one.stored_first]
 WHEN_NEEDED = [one.id for one in OPERATIONS if one.stored_first]
 LOOK_UPS = [one.id for one in OPERATIONS if not one.writes and one.id != "credential_definition"]
-FLAGS = {"LIST_FLAGS", "LIST_ACTIVE_KILLS", "LIST_OPEN_LATCHES"}
+FLAGS = {"READ_FLAGS"}  # who answers is looked up before
 asked: list[str] = []
 
 
