@@ -53,6 +53,7 @@ lint: setup ## style, types, migrations and Django's own checks
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m tests.guards.sql_files
 	DJANGO_SETTINGS_MODULE=settings.test $(PYTHON) manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=settings.test $(PYTHON) manage.py check --fail-level WARNING
 
@@ -105,6 +106,16 @@ bench-versions: setup ## this checkout beside another revision (REV=HEAD~1), the
 bench-pgbouncer: setup ## connections in five ways, one through Debian's PgBouncer (installed by apt where missing)
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }
 	@$(PYTHON) -m bench --only connections --pgbouncer $(ARGS)
+
+.PHONY: explore
+explore: setup ## the property tests with fresh seeds (ROUNDS=3, SEED=n for one seed again, ARGS="-k word")
+	@for seed in $(or $(SEED),$$(shuf -i 1-4294967295 -n $(or $(ROUNDS),3))); do \
+		echo "make explore SEED=$$seed"; \
+		HYPOTHESIS=explore $(PYTHON) -m pytest -q -n $(JOBS) -m hypothesis --hypothesis-seed=$$seed $(ARGS); done
+
+.PHONY: keep-release
+keep-release: setup ## keeps the package as the release of its version, for the tests of upgrades: the last step before a release
+	@$(PYTHON) -m tests.upgrade.keep
 
 .PHONY: schemathesis
 schemathesis: setup ## thousands of requests made of the OpenAPI document (EXAMPLES=200 of each kind)

@@ -64,9 +64,9 @@ def check_schema(databases: Sequence[str] | None = None, **_: Any) -> list[Check
             if not MigrationRecorder(connections[alias]).has_table():
                 continue
             findings += diagnosis.look_at_server(alias)
-            findings += diagnosis.look_at_schema(alias)
-            findings += diagnosis.look_at_own_tables(alias)
             findings += [each for each in diagnosis.look_at_session(alias) if each.number != "W018"]
+            findings += diagnosis.look_at_own_tables(alias)
+            findings += diagnosis.look_at_statements(alias)
             findings += diagnosis.look_at_rates(alias)
         except Exception as error:
             findings.append(

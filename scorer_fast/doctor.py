@@ -9,33 +9,46 @@ import difflib
 import importlib.metadata
 import importlib.util
 import json
+import pkgutil
 import platform
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import django
 from django.apps import apps
 from django.conf import settings
 from django.core.cache import caches
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.test import RequestFactory
 from django.urls import URLResolver, get_resolver
 from pydantic import BaseModel, ValidationError
 
-from . import fit, samples
-from .db import functions
+from . import fit, revision, samples
+from .db import functions, trials
 from .db import requirements as needs
+from .db.connection import fetch_one
+from .http.call import call
 from .http.catalogue import BY_ID
 from .lookups.api_key_queries import list_unreadable_rates
 from .models.flags import Mode
+from .scoring import write
 from .settings import Guard, Host, ScorerFast, conf, host_values, keys
 
 MIDDLEWARE = "scorer_fast.cutover.middleware.ScorerFastMiddleware"
 REQUIRED, ADVISED, FINE = "required", "advised", "fine"
 PER_PROCESS = ("LocMemCache", "DummyCache")
+PLACES = ("db", "scoring", "lookups")  # where SQL constants stand, besides modules called ``*_queries``
+PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")  # what EXPLAIN takes
+OF_VALUES = ("22", "23", "P0", "SF")  # states that a function raises for parameters that are NULL
+NOBODY = "0x" + "d0c7" * 10
 DIDKIT_SECONDS = 60  # for a new process to import didkit and check two signatures
 
 
@@ -295,35 +308,31 @@ def look_at_server(alias: str) -> Iterator[Finding]:
 
 
 def look_at_session(alias: str) -> Iterator[Finding]:
-    """What the server and the connection's role make of a session: whether it writes, how long it waits, a pooler."""
-    about = f"session of {alias}"
-    session = needs.get_session(alias)
-    if alias == conf.database and (session.is_read_only or session.is_standby):
-        what = "the server is a standby" if session.is_standby else "it is read-only"
-        yield required("W016", about, f"{what}: nothing can be scored", "Point DATABASES at the primary.")
+    """How a session of the server's role reads and writes: time limits, isolation, how times are written."""
+    about, session = f"database {alias}", trials.get_session(alias)
+    role = f"ALTER ROLE {session.role} SET"
+    if session.is_read_only and alias == conf.database:
+        what = "a standby" if session.is_standby else "read-only"
+        yield required("W016", about, f"it is {what}: nothing can be scored", "Name the primary in DATABASES.")
+    try:
+        datetime.fromisoformat(session.instant)
+    except ValueError:
+        what = f"times are not written as ISO says ({session.instant})"
+        yield required("W016", about, what, f"{role} DateStyle = 'ISO, MDY';")
     if session.isolation != "read committed":
         yield advised(
             "W017",
             about,
-            f"its transactions are {session.isolation}: requests for one address that meet may end as 503",
-            "ALTER ROLE … SET default_transaction_isolation = 'read committed', or score outside ATOMIC_REQUESTS.",
+            f"transactions are {session.isolation}: requests for one address that meet may end as 503",
+            f"{role} default_transaction_isolation = 'read committed'; and no isolation_level in OPTIONS.",
         )
-    if session.statement_timeout == 0 or session.statement_timeout > conf.statement_timeout_ms > 0:
-        yield advised(
-            "W018",
-            about,
-            "a statement may take longer than STATEMENT_TIMEOUT_MS",
-            f"ALTER ROLE … SET statement_timeout = {conf.statement_timeout_ms}, for the role of the servers.",
-        )
-    options = connections[alias].settings_dict["OPTIONS"]
-    if needs.is_pooled(alias, session) and options.get("prepare_threshold") is not None:
-        yield advised(
-            "W019",
-            about,
-            "a pooler is in between, and statements are prepared in sessions that are not ours",
-            'Set OPTIONS["prepare_threshold"] to None and DISABLE_SERVER_SIDE_CURSORS to True (this repository alone: '
-            "PREPARE_THRESHOLD=0), unless the pooler carries prepared statements along.",
-        )
+    limit = conf.statement_timeout_ms
+    if session.statement_ms == 0 or session.statement_ms > limit > 0:
+        what = f"a statement may take longer than STATEMENT_TIMEOUT_MS ({limit})"
+        yield advised("W018", about, what, f"{role} statement_timeout = {limit};")
+    if session.idle_ms == 0:
+        what = "idle_in_transaction_session_timeout is 0: a client that hangs keeps its locks"
+        yield advised("", about, what, f"{role} idle_in_transaction_session_timeout = '60s';")
 
 
 def look_at_rates(alias: str) -> Iterator[Finding]:
@@ -337,54 +346,187 @@ def look_at_rates(alias: str) -> Iterator[Finding]:
         )
 
 
-def look_at_schema(alias: str) -> Iterator[Finding]:
-    """Tables, columns, functions and own migrations; asks the database."""
-    wanted = fit.columns()
-    there = needs.list_columns(alias, sorted(wanted))
-    absent = [table for table in wanted if table not in there]
-    if absent:
+def look_at_pooler(alias: str) -> Iterator[Finding]:
+    """Whether a pooler stands in front, and whether what Django is set to do goes through it."""
+    about, pooler = f"database {alias}", trials.find_pooler(alias)
+    if pooler is None:
+        yield fine(about, "no pooler stands in front of it")
+        return
+    mode = "shares sessions between transactions" if pooler.shares_sessions else "keeps a session for each connection"
+    yield fine(about, f"a pooler stands in front of it, and {mode}")
+    if pooler.shares_sessions and pooler.is_preparing and pooler.carries_prepared is False:
+        yield required(
+            "W019",
+            about,
+            "the pooler does not carry prepared statements, which OPTIONS asks for",
+            'Set OPTIONS["prepare_threshold"] to None, or PgBouncer\'s max_prepared_statements (1.21 and later).',
+        )
+    if pooler.shares_sessions and not connections[alias].settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        yield advised(
+            "W019",
+            about,
+            "a cursor of Django's on the server ends with its transaction there",
+            "Set DISABLE_SERVER_SIDE_CURSORS to True in DATABASES.",
+        )
+
+
+@cache
+def statements() -> dict[str, str]:
+    """Every SQL constant of this app, by module and name, in the order of the modules."""
+    modules = sorted(module.name for module in pkgutil.walk_packages([str(Path(__file__).parent)], f"{__package__}."))
+    return {
+        f"{module.partition('.')[2]}.{name}": value
+        for module in modules
+        if module.split(".")[1] in PLACES or module.endswith("_queries")
+        for name, value in vars(importlib.import_module(module)).items()
+        if name.isupper() and isinstance(value, str) and value.lstrip().startswith("--")
+    }
+
+
+_TABLE = re.compile(r"\b(?:(?:FROM|JOIN|UPDATE)\s+(\w+_\w+)(?!\w|\s*\()(?:\s+AS\s+(\w+))?|INSERT INTO\s+(\w+))")
+_QUERY = re.compile(r"\b(\w+) AS (?:MATERIALIZED )?\(")
+
+
+@cache
+def reads_of_functions() -> dict[str, str]:
+    """Per function and alias a statement that reads what the function reads of one table.
+
+    The server plans a function's own statements only once it gets to them, which may need rows that are not there.
+    """
+    found = {}
+    for name in functions.NAMES:
+        text = re.sub(r"--.*", "", functions.text(name))
+        tables: dict[str, set[str]] = {}
+        for table, alias, written in _TABLE.findall(text):
+            if not table.startswith(("v_", "p_")) and table not in _QUERY.findall(text):
+                tables.setdefault(alias or "t", set()).add(table or written)
+        for alias, names in tables.items():
+            is_one = len(names) == 1 and not re.search(rf"\)\s+AS {alias}\b", text)
+            columns = sorted(set(re.findall(rf"\b{alias}\.(\w+)", text))) if is_one else []
+            for table in sorted(names):
+                wanted = ", ".join(f"{alias}.{column}" for column in columns)
+                found[f"function {name}, {table} AS {alias}"] = f"SELECT {wanted} FROM {table} AS {alias}"
+    return found
+
+
+def look_at_statements(alias: str) -> Iterator[Finding]:
+    """Plans every statement as the server's role: names, types, rights. What calls a function of ours is run too."""
+    refused: dict[trials.Refusal, list[str]] = {}
+    tried = 0
+    there = revision.current().columns
+    later = {table for each in revision.REVISIONS for table in each.columns if table not in there}
+    with trials.undone(alias):
+        for name, text in {**statements(), **reads_of_functions()}.items():
+            if any(table in text for table in later):  # nobody asks it of a host of this revision
+                continue
+            first = next(line for line in text.splitlines() if line and not line.startswith("--"))
+            is_asked = alias == conf.database or name.startswith("lookups.")  # else a replica, which only look-ups ask
+            if not (first.startswith(PLANNED) and is_asked):
+                continue
+            tried += 1
+            refusal = trials.refusal_of(alias, f"EXPLAIN {text}")
+            if refusal is None and "FROM scorer_fast_" in text and first.startswith("SELECT"):
+                refusal = trials.refusal_of(alias, text)
+                if refusal is not None and refusal.state[:2] in OF_VALUES:
+                    refusal = None
+            if refusal is not None:
+                refused.setdefault(refusal, []).append(name)
+    yield from _refused(alias, refused)
+    if not refused:
+        yield fine(f"database {alias}", f"all {tried} statements can be run")
+
+
+def look_at_scoring(alias: str) -> Iterator[Finding]:
+    """Scores an address that nobody has: as a request, then with everything that a scoring can write. Nothing stays."""
+    refused: dict[trials.Refusal, list[str]] = {}
+    community_id, status = conf.cache_scorer_id or 0, 0
+    with suppress(Exception), trials.overheard(alias) as heard, trials.undone(alias):
+        for _ in ("a first score", "a later one"):
+            request = RequestFactory().get(
+                f"/internal/score/v2/{community_id}/{NOBODY}", headers={"Authorization": conf.internal_token}
+            )
+            status = call(request).status_code
+    not_remembered = None
+    try:
+        with trials.undone(alias):
+            row = fetch_one(alias, write.WRITE_SCORING, {"plan": json.dumps(_everything(community_id))})
+            not_remembered = None if row is None else write.Written._make(row).not_remembered
+    except DatabaseError as error:
+        heard.append(trials.said(error))
+    if not_remembered:
+        heard.append(trials.Refusal(not_remembered, "what a scoring verified and read cannot be kept"))
+    for refusal in heard:
+        refused.setdefault(refusal, ["a scoring"])
+    yield from _refused(alias, refused)
+    if status == 404:
+        yield advised(
+            "",
+            f"database {alias}",
+            f"it has no community {community_id}: a request was not tried",
+            "Set CERAMIC_CACHE_SCORER_ID to the id of the community that the ceramic-cache operations score for.",
+        )
+    if not refused:
+        yield fine(f"database {alias}", "a scoring can be written; it was taken back")
+
+
+def _everything(community_id: int) -> dict[str, Any]:
+    """A plan for db/functions/write_scoring_1.sql that writes into every table a scoring can write into."""
+    now, later = "2026-01-01T00:00:00+00:00", "2099-01-01T00:00:00+00:00"
+    digest = "0d" * 32
+    posted = {"provider": "Doctor", "stamp": {}, "proof_value": "", "issuance_date": now, "expiration_date": later}
+    awards = [["HKY", "Doctor", "doctor", 0], ["SCB", "", "", 0]]
+    return {
+        "community_id": community_id, "address": NOBODY, "now": now, "live": "", "seen": "",
+        "replaced": ["Doctor"], "posted": [posted], "new_links": [["doctor", NOBODY, later]], "changed_links": [],
+        "gone": [0], "counting": [-1], "score": 0, "expiration_date": later,
+        "awards": {"seen_rows": 0, "seen_communities": 0, "qualifies": True, "metamask_limit": None, "rows": awards},
+        "event": {"pk": None, "fields": {"evidence": {}, "stamp_scores": {}, "stamps": {}}}, "dedup_events": [{}],
+        "verified": [[digest, later]], "forgotten": ["0e" * 32],
+        "kept": {"reader": "doctor", "reading": "", "others": [], "verified": [digest], "live_ids": [], "copy_ids": []},
+    }  # fmt: skip
+
+
+# What to do about what the server says, by SQLSTATE.
+REMEDIES = {
+    "42P01": "Run the host's migrations on this database, or see whether search_path hides the table.",
+    "42703": "Run the host's migrations; its schema is older or newer than this version knows.",
+    "42883": "manage.py migrate scorer_fast --database {alias}",
+    "42501": "Let its owner say: GRANT SELECT, INSERT, UPDATE, DELETE ON {last} TO {role};",
+    "23502": "Give the column a default, or take NOT NULL back: this version knows nothing of it.",
+    "25006": "Name the primary in DATABASES.",
+    "55P03": "Another session holds a lock: try again, and see pg_stat_activity.",
+    "57014": "The statement took longer than 10 s: try again, and see pg_stat_activity.",
+}
+OTHERWISE = "See what was changed in the schema: the host's own migrations make it as it has to be."
+
+
+def _refused(alias: str, refused: dict[trials.Refusal, list[str]]) -> Iterator[Finding]:
+    role = trials.get_session(alias).role if refused else ""
+    for refusal, names in refused.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        remedy = REMEDIES.get(refusal.state, OTHERWISE)
         yield required(
             "W011",
             f"database {alias}",
-            f"{len(absent)} tables are missing: {', '.join(absent)}",
-            "Run the host's migrations on this database, or see whether search_path hides them.",
+            f"{refusal.words} ({refusal.state}): {', '.join(names[:3])}{more}",
+            remedy.format(alias=alias, role=role, last=refusal.words.split(" ")[-1]),
         )
-    incomplete = False
-    for table in there:
-        if missing := sorted(set(wanted[table]) - there[table]):
-            incomplete = True
-            yield required(
-                "W012",
-                f"database {alias}",
-                f"{table} has no {', '.join(missing)}",
-                "Run the host's migrations; its schema is older or newer than this version knows.",
-            )
-    if not absent and not incomplete:
-        yield fine(f"database {alias}", f"all {len(there)} tables have the columns that are needed")
 
 
 def look_at_own_tables(alias: str) -> Iterator[Finding]:
-    """This app's migrations, database functions and triggers."""
+    """This app's migrations and database functions."""
     executor = MigrationExecutor(connections[alias])
     wanted = {key for key in executor.loader.graph.nodes if key[0] == "scorer_fast"}
-    missing = sorted(name for _, name in wanted - set(executor.loader.applied_migrations))
+    missing = [f"migration {name}" for _, name in sorted(wanted - set(executor.loader.applied_migrations))]
+    missing += [f"function {name}" for name in functions.list_missing(alias)]
     if missing:
         yield required(
             "W013",
             f"database {alias}",
-            f"migrations of scorer_fast are not applied: {', '.join(missing)}",
-            f"manage.py migrate scorer_fast --database {alias}",
-        )
-        return
-    what = [f"the function scorer_fast_{name}" for name in functions.list_missing(alias)]
-    for each in what:
-        yield required(
-            "W013",
-            f"database {alias}",
-            f"{each} is missing",
+            f"not there: {', '.join(missing)}",
             f"manage.py migrate scorer_fast --database {alias} (it makes what is missing, and changes nothing else)",
         )
-    if not what:
+    else:
         yield fine(f"database {alias}", "the migrations of scorer_fast are applied")
 
 
@@ -515,22 +657,22 @@ def examine() -> list[Finding]:
 def _ask(alias: str) -> list[Finding]:
     # A replica has this app's functions because its primary has them; look-ups call one of them there.
     looks: list[Callable[[str], Iterable[Finding]]] = [
-        look_at_server,
-        look_at_own_tables,
-        look_at_schema,
-        look_at_indexes,
-        look_at_session,
+        look_at_server, look_at_session, look_at_pooler, look_at_own_tables, look_at_statements, look_at_indexes,
         look_at_rates,
-        look_at_inserts,
-    ]
+    ]  # fmt: skip
+    if alias == conf.database:
+        looks += [look_at_scoring, look_at_inserts]
+    findings: list[Finding] = []
     try:
-        return [each for look in looks for each in look(alias)]
+        for look in looks:
+            findings += look(alias)
     except Exception as error:
-        return [
+        findings.append(
             required(
                 "W010",
                 f"database {alias}",
                 f"it cannot be asked ({type(error).__name__})",
                 "See that the server runs and that DATABASES says how to reach it.",
             )
-        ]
+        )
+    return findings

@@ -13,9 +13,11 @@ from django.test import TransactionTestCase
 
 from scorer_fast.cutover import flags
 
-# The same examples at every run, so that what was green stays green: `HYPOTHESIS=explore` looks for new ones.
+# The same examples at every run, so that what was green stays green: `make explore` looks for new ones.
 for name, is_derandomized in (("same", True), ("explore", False)):
-    hypothesis.settings.register_profile(name, derandomize=is_derandomized, deadline=None, database=None)
+    hypothesis.settings.register_profile(
+        name, derandomize=is_derandomized, deadline=None, database=None, print_blob=not is_derandomized
+    )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS", "same"))
 
 # Made once with the database, by its migrations.

@@ -81,7 +81,7 @@ class _Last:
             _ping(alias)
             if time.monotonic() - self._complete_at < COMPLETE_SECONDS:
                 return []
-            found = [*doctor.look_at_schema(alias), *doctor.look_at_own_tables(alias)]
+            found = [*doctor.look_at_statements(alias), *doctor.look_at_own_tables(alias)]
             missing = [f"{one.about}: {one.what}" for one in found if one.level == doctor.REQUIRED]
         except Exception as error:
             logger.warning("not ready: the database %s cannot be asked (%s)", alias, type(error).__name__)

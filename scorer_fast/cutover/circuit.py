@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 
 from ..settings import conf
@@ -29,10 +30,11 @@ class Admission(Enum):
 
 
 class Circuit:
-    """Counts the unexpected failures of one operation; times are monotonic seconds."""
+    """Counts the unexpected failures of one operation; ``clock`` says monotonic seconds."""
 
-    def __init__(self, operation_id: str) -> None:
+    def __init__(self, operation_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._operation_id = operation_id
+        self._clock = clock
         self._lock = threading.Lock()
         self._failures: deque[float] = deque()
         self._opened_at: float | None = None
@@ -51,7 +53,7 @@ class Circuit:
         with self._lock:
             if self._opened_at is None:
                 return Admission.REGULAR
-            now, cooldown = time.monotonic(), conf.circuit_cooldown_seconds
+            now, cooldown = self._clock(), conf.circuit_cooldown_seconds
             if now - self._opened_at < cooldown:
                 return Admission.REFUSED
             if self._tried_at is not None and now - self._tried_at < cooldown + conf.request_deadline_seconds:
@@ -76,7 +78,7 @@ class Circuit:
 
     def failed(self, admission: Admission, caller: int | None = None, *, by_infrastructure: bool = False) -> None:
         """Count one unexpected failure, of ``caller``; opens the circuit when there are enough in the window."""
-        now, enough = time.monotonic(), conf.circuit_failures
+        now, enough = self._clock(), conf.circuit_failures
         with self._lock:
             self.by_infrastructure = by_infrastructure
             self._culprits.append(caller)

@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db import connections
-
 from .connection import fetch_all, fetch_one, run
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -277,39 +275,6 @@ def _serves(index: Index, wanted: Index) -> bool:
 
 
 POSTGRES = (15, 18)  # the oldest and the newest major version that the suite runs on
-
-
-class Session(NamedTuple):
-    """What a session of this connection is like; times in milliseconds, 0: no limit. ``pid``: of its process."""
-
-    is_read_only: bool
-    is_standby: bool
-    isolation: str
-    statement_timeout: int
-    pid: int
-
-
-GET_SESSION = """
--- what the server and this connection's role make of a session; catalogue
-SELECT current_setting('transaction_read_only')::boolean,
-       pg_is_in_recovery(),
-       current_setting('default_transaction_isolation'),
-       (SELECT s.setting::integer FROM pg_settings AS s WHERE s.name = 'statement_timeout'),
-       pg_backend_pid()
-"""
-
-
-def get_session(alias: str) -> Session:
-    """What a session of the database is like now."""
-    row = fetch_one(alias, GET_SESSION, {})
-    assert row is not None  # one row, always
-    return Session._make(row)
-
-
-def is_pooled(alias: str, session: Session) -> bool:
-    """Whether a pooler is in between: the server's process is not the one that the driver was told of."""
-    return bool(connections[alias].connection.info.backend_pid != session.pid)
-
 
 GET_SERVER_VERSION = """
 -- which PostgreSQL it is

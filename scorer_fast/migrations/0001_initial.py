@@ -6,6 +6,8 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Q
 
+from ._postgresql import PostgreSQL
+
 
 def _must(condition: Q) -> dict[str, Any]:
     """A check constraint's argument: Django 5.1 renamed it, and 4.2 knows the old name alone."""
@@ -366,9 +368,9 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.RunSQL(APPEND_ONLY, NOT_APPEND_ONLY),
+        PostgreSQL(APPEND_ONLY, NOT_APPEND_ONLY),
         # Nothing is lost with it: after a crash it is empty, and the next readings fill it again.
-        migrations.RunSQL(
+        PostgreSQL(
             "ALTER TABLE scorer_fast_keptreading SET UNLOGGED", "ALTER TABLE scorer_fast_keptreading SET LOGGED"
         ),
     ]

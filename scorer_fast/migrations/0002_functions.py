@@ -4,6 +4,8 @@ from pathlib import Path
 
 from django.db import migrations
 
+from ._postgresql import PostgreSQL
+
 DROP = """
 DROP FUNCTION IF EXISTS scorer_fast_contributions_1;
 DROP FUNCTION IF EXISTS scorer_fast_stored_score_1;
@@ -30,4 +32,4 @@ DROP FUNCTION IF EXISTS scorer_fast_live_1;
 class Migration(migrations.Migration):
     dependencies = [("scorer_fast", "0001_initial")]
 
-    operations = [migrations.RunSQL(Path(__file__).with_suffix(".sql").read_text(), DROP)]
+    operations = [PostgreSQL(Path(__file__).with_suffix(".sql").read_text(), DROP)]

@@ -15,11 +15,11 @@ from pytest_django import Settings
 
 from scorer_fast import checks
 from scorer_fast import doctor as diagnosis
-from scorer_fast.db import requirements as needs
+from scorer_fast.db import trials
 from scorer_fast.settings import GuardLimits, ScorerFast
 
 MIDDLEWARE = diagnosis.MIDDLEWARE
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def own(messages: list[CheckMessage]) -> list[CheckMessage]:
@@ -291,12 +291,21 @@ def test_without_a_database_nothing_is_asked() -> None:
 
 
 @pytest.mark.django_db
-def test_w011_and_w012_what_the_host_lacks() -> None:
+def test_w011_what_the_host_lacks() -> None:
     assert raised(databases=["default"]) == []
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE stake_stake RENAME TO elsewhere")
-        cursor.execute("ALTER TABLE registry_score DROP COLUMN stamps")
-    assert raised(databases=["default"]) == ["W011", "W012"]
+    assert raised(databases=["default"]) == ["W011"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "setting", ["DateStyle = 'German'", "transaction_read_only = on"], ids=["times nobody can read", "read-only"]
+)
+def test_w016_a_session_that_cannot_serve(setting: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL {setting}")
+    assert raised(databases=["default"])[0] == "W016"
 
 
 @pytest.mark.django_db
@@ -311,7 +320,7 @@ def test_w010_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> Any:
         raise OperationalError("no route")
 
-    monkeypatch.setattr(needs, "list_columns", away)
+    monkeypatch.setattr(trials, "get_session", away)
     assert raised(databases=["default"]) == ["W010"]
 
 
