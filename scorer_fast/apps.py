@@ -44,11 +44,16 @@ class ScorerFastConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  registers the system checks
-        from .cutover import gauges
+        from . import (
+            checks,  # noqa: F401  registers the system checks
+            process,
+        )
         from .lookups import weights
 
-        gauges.register()
+        if process.has_threads():  # whoever reads gauges does so between requests
+            from .cutover import gauges
+
+            gauges.register()
         _answer_for_health_first()
         weights.forget_on_setting_change()
         post_migrate.connect(_create_missing_functions, sender=self)

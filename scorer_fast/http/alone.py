@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from .. import linked
 from ..domain.addresses import is_address
 from ..errors import Refused
-from . import tokens
 from .catalogue import Operation, Subject
 
 
@@ -26,6 +25,8 @@ def require_alone(operation: Operation, request: HttpRequest, path: Mapping[str,
 
 
 def _of_token(request: HttpRequest) -> str:
+    from . import tokens  # here: cryptography takes longer to load than all else, and few operations have a token
+
     try:
         return tokens.address_of(request.META.get("HTTP_AUTHORIZATION", "").rpartition(" ")[2])
     except Refused:

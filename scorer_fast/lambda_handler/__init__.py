@@ -56,6 +56,9 @@ def set_up() -> None:
         return
     from importlib import import_module
 
+    from ..process import freeze_threads
+
+    freeze_threads()  # first: what this app does while Django is set up depends on it
     module = os.environ.get(SETUP) or os.environ.get(HOST_HANDLER, "").rpartition(".")[0]
     if module:
         import_module(module)
@@ -65,9 +68,6 @@ def set_up() -> None:
         import django
 
         django.setup()
-    from ..process import freeze_threads
-
-    freeze_threads()
     _is_set_up = True
 
 

@@ -159,6 +159,7 @@ NOT_NEEDED = {
     "jwt",
     "multiprocessing",
     "scorer_fast.console.pages",
+    "scorer_fast.cutover.gauges",
     "scorer_fast.cutover.guard",
     "scorer_fast.cutover.shadow.run",
     "scorer_fast.doctor",
