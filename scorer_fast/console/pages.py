@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.utils.safestring import SafeString
 
-from ..cutover import curl, figures, rollout, state
+from ..cutover import curl, figures, rollout, rollout_rows, state
 from ..cutover import state_queries as sql
 from ..cutover.rollout_queries import RolloutRow
 from ..cutover.state import OperationState, State
@@ -150,7 +150,7 @@ def _next_step(row: RolloutRow | None, one: OperationState) -> str:
     if row is None or row.step + 1 >= len(row.steps):
         return ""
     step = row.steps[row.step + 1]
-    return f"The next step, {rollout.shown(step)}: {moves(one, float(step))}"
+    return f"The next step, {rollout_rows.shown(step)}: {moves(one, float(step))}"
 
 
 def _rollouts(seen: State) -> list[str]:

@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ..cutover import flags, rollout, state
+from ..cutover import flags, rollout, rollout_rows, state
 from ..cutover.flags import InvalidChange
 from ..cutover.state import OperationState
 from ..http.catalogue import BY_ID
@@ -226,10 +226,10 @@ def _will_start(one: OperationState, form: dict[str, Any]) -> str:
     steps = rollout.parse_steps(form["steps"])
     hold = rollout.parse_hold(form["hold"])
     first = steps[0]
-    share = 0.0 if first == rollout.SHADOW else float(first)
+    share = 0.0 if first == rollout_rows.SHADOW else float(first)
     return (
-        f"{', '.join(flags.members(target))} go to {rollout.shown(first)} now, then on by themselves: "
-        f"{', '.join(rollout.shown(step) for step in steps)}, each held for at least {hold} seconds "
+        f"{', '.join(flags.members(target))} go to {rollout_rows.shown(first)} now, then on by themselves: "
+        f"{', '.join(rollout_rows.shown(step) for step in steps)}, each held for at least {hold} seconds "
         f"and until the guard says fine. {pages.moves(one, share)}"
     )
 

@@ -34,7 +34,7 @@ from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
 from ..settings import conf
 from . import flag_queries as sql
-from . import signals, split
+from . import rollout_rows, signals, split
 
 logger = logging.getLogger(__name__)
 
@@ -436,9 +436,7 @@ def set_mode(
 
 
 def _interrupt_rollout(operation_id: str, reason: str, by: str, now: datetime) -> None:
-    from . import rollout  # which sets flags
-
-    rollout.interrupted(operation_id, reason=reason, by=by, now=now)
+    rollout_rows.interrupted(operation_id, reason=reason, by=by, now=now)
 
 
 def kill(target: str, *, reason: str, by: str) -> bool:

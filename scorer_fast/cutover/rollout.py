@@ -22,13 +22,13 @@ from ..http.catalogue import BY_ID
 from ..models.flags import Mode
 from ..models.rollout import RolloutState
 from ..settings import conf
-from . import flag_queries, flags, signals
+from . import flag_queries, flags
 from . import rollout_queries as sql
 from .flags import InvalidChange
 from .guard import Judgement, Verdict
 from .rollout_queries import RolloutRow
+from .rollout_rows import SHADOW, end, log_step, name_of, shown, tell
 
-SHADOW = "shadow"
 STEPS = "shadow,1,5,25,50,100"
 UNDER_WAY = (RolloutState.RUNNING, RolloutState.PAUSED)
 
@@ -75,11 +75,6 @@ def _mode(step: str) -> tuple[Mode, Decimal | None]:
     if step == SHADOW:
         return Mode.SHADOW, None
     return (Mode.FAST, None) if _width(step) == 100 else (Mode.SPLIT, _width(step))
-
-
-def shown(step: str) -> str:
-    """A step in words."""
-    return step if step == SHADOW else f"{step} %"
 
 
 def width(row: flag_queries.FlagRow | None, operation_id: str) -> tuple[int, Decimal]:
@@ -152,7 +147,7 @@ def pause(which: str, *, reason: str, by: str, now: datetime) -> RolloutRow:
     """Stay at the present step until a person resumes."""
     with transaction.atomic(using=conf.database):
         row = _find(which, RolloutState.RUNNING)
-        return _end(row, RolloutState.PAUSED, flags.reason_of(reason), flags.who(by), now)
+        return end(row, RolloutState.PAUSED, flags.reason_of(reason), flags.who(by), now)
 
 
 def resume(which: str, *, reason: str, by: str, now: datetime) -> RolloutRow:
@@ -172,7 +167,7 @@ def resume(which: str, *, reason: str, by: str, now: datetime) -> RolloutRow:
                 )
         row = row._replace(state=RolloutState.RUNNING.value, note="", step_at=now)
         sql.update_rollout(alias, row, now=now, by=by)
-        _log(row, "resumed", reason, by)
+        log_step(row, "resumed", reason, by)
         _apply(row, reason)
     return row
 
@@ -182,17 +177,10 @@ def abort(which: str, *, reason: str, by: str, now: datetime) -> RolloutRow:
     reason, by = flags.reason_of(reason), flags.who(by)
     with transaction.atomic(using=conf.database):
         flag_queries.lock_flags(conf.database)
-        row = _end(_find(which, *UNDER_WAY), RolloutState.ABORTED, reason, by, now)
+        row = end(_find(which, *UNDER_WAY), RolloutState.ABORTED, reason, by, now)
         for id_ in row.operations:
             flags.set_mode(id_, Mode.LEGACY, None, reason, by, rollout=row.id)
     return row
-
-
-def interrupted(operation_id: str, *, reason: str, by: str, now: datetime) -> None:
-    """A person has set the flag of an operation: its rollout waits for a person. Inside the change's transaction."""
-    for row in sql.lock_rollouts(conf.database):
-        if operation_id in row.operations and row.state == RolloutState.RUNNING:
-            _end(row, RolloutState.PAUSED, f"{by} set {operation_id}: {reason}", by, now)
 
 
 def _find(which: str, *states: RolloutState) -> RolloutRow:
@@ -228,7 +216,7 @@ def advance(now: datetime, judgements: Mapping[str, Judgement], *, dry_run: bool
                 continue
             changed = _advanced(row, now, judgements, stopped, dry_run)
             if changed != row:
-                sql.update_rollout(alias, changed, now=now, by=_name(row))
+                sql.update_rollout(alias, changed, now=now, by=name_of(row))
                 moved.append(changed)
     return moved
 
@@ -248,7 +236,7 @@ def _advanced(
         rule = worse.failing
         why = f"{worse.operation} is worse: {rule.text if rule else ''}"
         if dry_run:
-            return _end(row, RolloutState.PAUSED, f"{why} (dry run: not latched)", _name(row), now)
+            return end(row, RolloutState.PAUSED, f"{why} (dry run: not latched)", name_of(row), now)
         return _rolled_back(row, now, why)
     if now - row.step_at < timedelta(seconds=row.hold_seconds):
         return row._replace(note="")
@@ -256,7 +244,7 @@ def _advanced(
     if waiting:
         return row._replace(note="waits for the guard: " + "; ".join(_waits(one, row, now) for one in waiting[:3]))
     if row.step + 1 == len(row.steps):
-        return _end(row, RolloutState.DONE, "held its last step", _name(row), now)
+        return end(row, RolloutState.DONE, "held its last step", name_of(row), now)
     row = row._replace(step=row.step + 1, step_at=now, note="")
     _apply(row, f"step {row.step + 1} of {len(row.steps)}: the guard said fine of the step before")
     return row
@@ -287,17 +275,15 @@ def _rolled_back(row: RolloutRow, now: datetime, why: str) -> RolloutRow:
         if shadowed and not conf.guard_limits(id_)["LATCH_SHADOW"]:
             continue
         flags.latch(
-            id_, rule="rollout", value=why, limit="fine", window=f"step {row.step + 1}", sample=0, by=_name(row)
+            id_,
+            rule="rollout",
+            value=why,
+            limit="fine",
+            window=f"step {row.step + 1}",
+            sample=0,
+            by=name_of(row),
         )
-    return _end(row, RolloutState.ROLLED_BACK, why, _name(row), now)
-
-
-def _end(row: RolloutRow, state: RolloutState, note: str, by: str, now: datetime) -> RolloutRow:
-    row = row._replace(state=state.value, note=note)
-    sql.update_rollout(conf.database, row, now=now, by=by)
-    _log(row, state.value.replace("_", " "), note, by)
-    _signal(row, note, by)
-    return row
+    return end(row, RolloutState.ROLLED_BACK, why, name_of(row), now)
 
 
 def _apply(row: RolloutRow, reason: str) -> None:
@@ -305,22 +291,8 @@ def _apply(row: RolloutRow, reason: str) -> None:
     step = row.steps[row.step]
     mode, percent = _mode(step)
     for id_ in row.operations:
-        flags.set_mode(id_, mode, percent, reason, _name(row), rollout=row.id)
-    _signal(row, reason, _name(row))
-
-
-def _signal(row: RolloutRow, reason: str, by: str) -> None:
-    what = {"rollout": row.id, "operations": tuple(row.operations), "step": row.steps[row.step], "state": row.state}
-    signals.on_commit(signals.rollout_step, **what, by=by, reason=reason)
-
-
-def _log(row: RolloutRow, what: str, reason: str, by: str) -> None:
-    for id_ in row.operations:
-        flags.log(id_, f"rollout {row.id} at {shown(row.steps[row.step])}", f"rollout {row.id} {what}", reason, by)
-
-
-def _name(row: RolloutRow) -> str:
-    return f"rollout {row.id}"
+        flags.set_mode(id_, mode, percent, reason, name_of(row), rollout=row.id)
+    tell(row, reason, name_of(row))
 
 
 def _stopped() -> dict[str, str]:

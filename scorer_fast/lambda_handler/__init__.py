@@ -21,8 +21,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-HOST_HANDLER = "SCORER_FAST_HOST_HANDLER"
-SETUP = "SCORER_FAST_LAMBDA_SETUP"
+from .environment import HOST_HANDLER, SETUP
 
 Event = dict[str, Any]
 

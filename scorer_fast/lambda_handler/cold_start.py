@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from . import HOST_HANDLER
+from .environment import HOST_HANDLER
 
 IMPORTS_LIMIT = 0.35  # seconds, of this app's own imports, beside Django's and the host's
 PACKAGE = (__package__ or "").partition(".")[0]

@@ -22,8 +22,9 @@ from ..cutover.flags import Route
 from ..errors import Problem
 from ..http import call
 from ..http.catalogue import Operation
-from . import HOST_HANDLER, dialect
+from . import dialect
 from .connections import ready_connections, seconds_left
+from .environment import HOST_HANDLER
 from .events import Event, EventRequest, HostResponse, answer_to, with_header
 
 FLUSH_SECONDS = 1.0  # left of a function's time; below it figures wait for the next event

@@ -204,3 +204,31 @@ def test_routers_have_a_few_lines_no_loop_and_no_rule() -> None:
             ]
     assert seen == set(BY_ID)
     assert not found
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Wherever in a module it stands. A package stands for its ``__init__``."""
+    names = {dotted(path).removesuffix(".__init__"): path for path in MODULES}
+    graph = {
+        name: {
+            found
+            for _, imported in imports(path)
+            for found in (imported if imported in names else imported.rpartition(".")[0],)
+            if found in names and found != name
+        }
+        for name, path in names.items()
+    }
+    done: set[str] = set()
+    circles: list[list[str]] = []
+
+    def follow(name: str, way: list[str]) -> None:
+        if name in way:
+            circles.append([*way[way.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                follow(other, [*way, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        follow(name, [])
+    assert not circles
