@@ -10,17 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from django.db import connections
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from ..metrics import meter
 from ..settings import conf
-from . import pool, state
-from . import state_queries as sql
-from .guard import Verdict
-from .shadow import run as shadow
-from .state import OperationState, State
+from . import pool
+
+if TYPE_CHECKING:  # what they say is read when somebody asks: a process that only serves does without it
+    from .state import OperationState, State
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +44,7 @@ OF_AN_OPERATION: dict[str, tuple[str, str, Callable[[OperationState], Values]]] 
     ),
     "scorer_fast.guard.verdict": (
         "", "1 at the guard's newest verdict",
-        lambda one: [
-            (float(one.guard is not None and one.guard.verdict == verdict.value), {"verdict": verdict.value})
-            for verdict in Verdict
-        ],
+        lambda one: _verdicts(one),
     ),
     "scorer_fast.mismatch.groups": (
         "", "groups of differences seen within the hour",
@@ -59,6 +56,13 @@ OF_AN_OPERATION: dict[str, tuple[str, str, Callable[[OperationState], Values]]] 
     ),
     "scorer_fast.needs_a_person": ("", "things that a person has to look at", lambda one: [(len(one.needs), {})]),
 }  # fmt: skip
+
+
+def _verdicts(one: OperationState) -> Values:
+    from .guard import Verdict
+
+    given = None if one.guard is None else one.guard.verdict
+    return [(float(given == verdict.value), {"verdict": verdict.value}) for verdict in Verdict]
 
 
 class _Last:
@@ -74,6 +78,9 @@ class _Last:
         with self._lock:
             if time.monotonic() - self._read_at >= STATE_SECONDS:
                 self._read_at = time.monotonic()
+                from . import state
+                from . import state_queries as sql
+
                 try:
                     self._state = state.read(datetime.now(UTC))
                     self._connections = sql.count_connections(conf.database)
@@ -127,6 +134,12 @@ def _connections(_: CallbackOptions) -> list[Observation]:
     ]
 
 
+def _compared_later() -> int:
+    from .shadow import run
+
+    return run.waiting()
+
+
 def _one(value: Callable[[], int]) -> Callable[[CallbackOptions], list[Observation]]:
     return lambda _: [Observation(value())]
 
@@ -148,5 +161,5 @@ def register() -> None:
         "scorer_fast.pool.queue", [_one(pool.waiting)], "", "requests that wait for such a thread"
     )
     meter.create_observable_gauge(
-        "scorer_fast.shadow.queue", [_one(shadow.waiting)], "", "requests that wait to be compared"
+        "scorer_fast.shadow.queue", [_one(_compared_later)], "", "requests that wait to be compared"
     )
