@@ -142,7 +142,7 @@ def _posted(entry: dict[str, Any]) -> tuple[Any, Any]:
 def _token_without_address(case: Case) -> bool:
     did = case.request.claims.get("did")
     address = did.rpartition(":")[2] if isinstance(did, str) else ""
-    return case.failed_and_refused(401) and not _ADDRESS.match(address)
+    return case.control.status != 401 == case.candidate.status and not _ADDRESS.match(address)
 
 
 def _token_of_another(case: Case) -> bool:

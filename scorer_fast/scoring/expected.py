@@ -86,7 +86,8 @@ SELECT json_build_object(
     'registry_passport',
     (SELECT json_agg(json_build_object('address', p.address, 'community_id', p.community_id)) FROM passport AS p),
     'registry_score',
-    (SELECT json_agg(jsonb_set(to_jsonb(s) - 'id' - 'passport_id', '{score}', to_jsonb(trim_scale(s.score))))
+    (SELECT json_agg(jsonb_set(
+                to_jsonb(s) - 'id' - 'passport_id', '{score}', COALESCE(to_jsonb(trim_scale(s.score)), 'null')))
      FROM registry_score AS s JOIN passport AS p ON p.id = s.passport_id),
     'registry_stamp',
     (SELECT json_agg(json_build_object(

@@ -38,5 +38,5 @@ def test_a_crash_is_seen_by_what_it_empties(one: Community) -> None:
     database.score(one.pk)
     assert not database.lost_what_was_kept(url)
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE scorer_fast_settledreading")
+        cursor.execute("TRUNCATE scorer_fast_keptreading")
     assert database.lost_what_was_kept(url)

@@ -23,7 +23,6 @@ from api.registry.models import Event
 from scorer_fast.cutover import circuit
 from scorer_fast.cutover.dispatch import HEADER
 from scorer_fast.http import call
-from scorer_fast.models import KeptReading, SettledReading
 from tests.host import world
 
 from .conftest import MIDDLEWARE
@@ -148,24 +147,6 @@ def test_no_client_sees_a_fault_at_any_statement(operation: str, when: str, fast
     assert injector.seen == number - 1 == statements, "every statement had its fault"
     assert unknown <= 1
     assert not circuit.of(operation).is_open
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("stamped")
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_what_is_only_remembered_fails_nobody(when: str, fast_path: Put) -> None:
-    """What was read of unchanged stamps is kept by a statement of its own, the last one."""
-    fast_path(REAL)
-    assert ask("v2_score").headers[HEADER] == "fast"
-    KeptReading.objects.all().delete()
-    SettledReading.objects.all().delete()
-    injector = Injector(4, when)
-    fast_path(injector.serve)
-    response = ask("v2_score")
-    assert injector.seen == 4
-    assert (response.status_code, response.headers[HEADER]) == (200, "fast")
-    assert events() == 2
-    assert SettledReading.objects.count() == (when == "after")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -217,7 +217,7 @@ def customizations(draw: st.DrawFn) -> Rows:
                 "customization_id": 1,
             }
         ]
-        rows["account_customplatform"] = [{"id": 1, "platform_type": "DEVEL", "name": "dev"}]
+        rows["account_customplatform"] = [{"id": 1, "platform_type": "DEVEL", "name": "dev", "is_evm": True}]
         rows["account_customcredentialruleset"] = [
             {
                 "id": 1,

@@ -305,9 +305,11 @@ def test_counters_of_signatures(one: Community) -> None:
 def test_counters_of_lost_claims_and_retries(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
     real = write.write
     world.give([Claim(OWNER, "Ens", ["v0:shared"])])
+    plans: list[Any] = []
 
     def late(run: Any, plan: Any, checked: Any) -> Any:
-        if counted().get("claims.lost") is None:
+        plans.append(plan)
+        if len(plans) == 1:
             rows.link("v0:shared", rows.RIVAL)
         return real(run, plan, checked)
 

@@ -170,7 +170,7 @@ def post(owner: str, stamps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def dump() -> dict[str, list[str]]:
-    """The rows of a scoring, without times and ids, in a fixed order; events in the order they were made."""
+    """The rows of a scoring, without times and ids, in a fixed order; events in their order, by address."""
     found: dict[str, list[Any]] = {
         "score": [
             [s.passport.address, str(s.score), s.status, s.error, s.evidence, s.stamp_scores, s.stamps,
@@ -183,7 +183,7 @@ def dump() -> dict[str, list[str]]:
         ],
         "link": list(HashScorerLink.objects.order_by("hash").values_list("hash", "address", "expires_at")),
         "event": [
-            [e.action, e.address, e.community_id, without_time(e.data)] for e in Event.objects.order_by("id")
+            [e.action, e.address, e.community_id, without_time(e.data)] for e in Event.objects.order_by("address", "id")
         ],
         "points": list(
             HumanPoints.objects.order_by("address", "action", "provider", "chain_id").values_list(
