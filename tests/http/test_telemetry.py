@@ -302,6 +302,7 @@ def test_counters_of_signatures(one: Community) -> None:
     }
 
 
+@pytest.mark.django_db(transaction=True)  # what happens between read and write must outlive the attempt
 def test_counters_of_lost_claims_and_retries(one: Community, monkeypatch: pytest.MonkeyPatch) -> None:
     real = write.write
     world.give([Claim(OWNER, "Ens", ["v0:shared"])])
