@@ -11,6 +11,7 @@ from django.core.cache import caches
 from django.db import connections, transaction
 from django.test import TransactionTestCase
 
+from scorer_fast import process
 from scorer_fast.cutover import flags
 
 # The same examples at every run, so that what was green stays green: `make explore` looks for new ones.
@@ -33,6 +34,13 @@ def nobody_is_control(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         flags, "is_control", lambda *asked: "CONTROL_PERCENT" in settings.SCORER_FAST and is_control(*asked)
     )
+
+
+@pytest.fixture(autouse=True)
+def threads_are_not_frozen() -> Iterator[None]:
+    """A test that answers an event of Lambda's makes this process a function's: not for the next one."""
+    yield
+    process.freeze_threads(False)
 
 
 @pytest.fixture(autouse=True)
