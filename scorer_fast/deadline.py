@@ -23,7 +23,8 @@ from . import arrival
 from .errors import OutOfTime, Problem, Refused
 from .settings import conf
 
-PATIENCE_SECONDS = 0.25  # that one request waits for another of its process and address; a scoring takes a tenth of it
+PATIENCE_SECONDS = 1.0  # that requests wait for another of their process and address; a scoring takes a hundredth of it
+SLOW_ADDRESSES = 1000  # that are remembered at most
 _ENDS = "_scorer_fast_ends"
 
 
@@ -88,23 +89,29 @@ class _Holder:
     def __init__(self) -> None:
         self.thread, self.since, self.depth = threading.get_ident(), time.monotonic(), 0
 
+    def patience(self) -> float:
+        """The seconds that others still wait for it."""
+        return self.since + PATIENCE_SECONDS - time.monotonic()
+
 
 _changed = threading.Condition()
 _holders: dict[str, _Holder] = {}
+_slow: set[str] = set()  # whose last holder outlasted the patience of the others
 
 
 @contextmanager
 def waiting_for(address: str) -> Iterator[None]:
     """Around statements that may wait for locks of an address: one thread of the process at a time.
 
-    The next one waits while they are quick. Once the one before it has waited for PATIENCE_SECONDS, somebody outside
-    holds the address, and every other request for it is Refused at once: one stuck address costs one thread.
+    The next one waits while they are quick. Once the one before it has taken PATIENCE_SECONDS, somebody outside holds
+    the address: every other request for it is Refused, and from then on at once, until one is quick again. So one
+    stuck address costs one thread.
     """
     me = threading.get_ident()
     with _changed:
         while (holder := _holders.get(address)) is not None and holder.thread != me:
-            patience = min(holder.since + PATIENCE_SECONDS - time.monotonic(), current().seconds())
-            if patience <= 0:
+            patience = min(holder.patience(), current().seconds())
+            if patience <= 0 or address in _slow:
                 raise Refused(Problem.BUSY)
             _changed.wait(patience)
         if holder is None:
@@ -117,6 +124,10 @@ def waiting_for(address: str) -> Iterator[None]:
             holder.depth -= 1
             if holder.depth == 0:
                 del _holders[address]
+                if holder.patience() > 0:
+                    _slow.discard(address)
+                elif len(_slow) < SLOW_ADDRESSES:
+                    _slow.add(address)
                 _changed.notify_all()
 
 
@@ -124,6 +135,7 @@ def _after_fork() -> None:
     global _changed
     _changed = threading.Condition()
     _holders.clear()
+    _slow.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -46,14 +46,22 @@ class RecordedRequest:
     @cached_property
     def claims(self) -> dict[str, Any]:
         """What the bearer token says, unverified; empty where there is none."""
+        return self._of_token(1)
+
+    @cached_property
+    def algorithm(self) -> Any:
+        """What the bearer token says that it is signed by, unverified; None where there is none."""
+        return self._of_token(0).get("alg")
+
+    def _of_token(self, place: int) -> dict[str, Any]:
         parts = self.header("Authorization").rpartition(" ")[2].split(".")
         if len(parts) != 3:
             return {}
         try:
-            claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+            said = json.loads(base64.urlsafe_b64decode(parts[place] + "=" * (-len(parts[place]) % 4)))
         except (ValueError, RecursionError):
             return {}
-        return claims if isinstance(claims, dict) else {}
+        return said if isinstance(said, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,9 @@ def _posted(entry: dict[str, Any]) -> tuple[Any, Any]:
 def _token_without_address(case: Case) -> bool:
     did = case.request.claims.get("did")
     address = did.rpartition(":")[2] if isinstance(did, str) else ""
-    return case.control.status != 401 == case.candidate.status and not _ADDRESS.match(address)
+    # The host fails; a token of RS256 that has a did, whatever it says, it lets in.
+    let_in = case.request.algorithm == "RS256" and isinstance(did, str) and case.control.status != 401
+    return (case.control.status >= 500 or let_in) and case.candidate.status == 401 and not _ADDRESS.match(address)
 
 
 def _token_of_another(case: Case) -> bool:

@@ -353,17 +353,23 @@ def test_a_changed_leaf_of_any_recorded_answer_is_found(data: st.DataObject) -> 
 # ---- what the contract asks for
 
 
+def part(said: dict[str, Any]) -> str:
+    """A part of a token."""
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+
+
 def request(
-    operation: str = "v2_score", body: Any = None, did: str | None = None, raw: bytes | None = None, path: str = ""
+    operation: str = "v2_score",
+    body: Any = None,
+    did: str | None = None,
+    raw: bytes | None = None,
+    path: str = "",
+    algorithm: str = "HS256",
 ) -> RecordedRequest:
     headers = {}
     if did is not None:
-        claims = (
-            base64.urlsafe_b64encode(json.dumps({"exp": 1, **({"did": did} if did else {})}).encode())
-            .decode()
-            .rstrip("=")
-        )
-        headers["authorization"] = f"Bearer eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl"
+        claims = part({"exp": 1, **({"did": did} if did else {})})
+        headers["authorization"] = f"Bearer {part({'alg': algorithm})}.{claims}.c2lnbmF0dXJl"
     return RecordedRequest(
         BY_ID[operation].method,
         path or BY_ID[operation].path.replace("{address}", ADDRESS),
@@ -523,6 +529,14 @@ def test_a_token_of_another_address() -> None:
         assert rules(operation, answer(SCORE), refused, other) == {"token_of_another_address"}
         assert rules(operation, answer(SCORE), refused, own) == {"mismatch"}
         assert rules(operation, answer(SCORE), answer(DETAIL, 401), other) == {"mismatch"}
+
+
+def test_a_token_of_rs256_without_an_address_is_let_in_by_the_host() -> None:
+    refused = answer(DETAIL, 401)
+    for did, expected in (("did:x:0x12", "token_without_address"), ("", "mismatch"), (JWT, "mismatch")):
+        sent = request("cache_get_score", did=did, algorithm="RS256")
+        assert rules("cache_get_score", answer(SCORE), refused, sent) == {expected}
+    assert rules("cache_get_score", FAILED, refused, request(did="", algorithm="RS256")) == {"token_without_address"}
 
 
 def test_a_score_the_host_could_not_make() -> None:

@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -139,29 +140,67 @@ def test_who_comes_next_waits_while_the_one_before_is_quick() -> None:
     assert deadline._holders == {}
 
 
-def test_behind_a_stuck_one_nobody_waits() -> None:
-    entered, let_go = threading.Event(), threading.Event()
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Somebody who holds 0xa for as long as the block lasts, beyond the patience of others."""
+    monkeypatch.setattr(deadline, "PATIENCE_SECONDS", 0.2)
 
-    def stuck() -> None:
-        with waiting_for("0xa"):
-            entered.set()
-            let_go.wait(5)
+    @contextmanager
+    def held() -> Iterator[None]:
+        entered, let_go = threading.Event(), threading.Event()
 
-    thread = elsewhere(stuck)
-    entered.wait(5)
-    waited = []
-    for _ in range(3):
-        started = time.monotonic()
-        with pytest.raises(Refused) as refused, waiting_for("0xa"):
-            raise AssertionError
-        assert refused.value.problem is Problem.BUSY
-        waited.append(time.monotonic() - started)
-    let_go.set()
-    thread.join()
-    assert waited[0] < 0.5
-    assert max(waited[1:]) < 0.05, "at once"
+        def hold() -> None:
+            with waiting_for("0xa"):
+                entered.set()
+                let_go.wait(5)
+
+        thread = elsewhere(hold)
+        entered.wait(5)
+        yield
+        let_go.set()
+        thread.join()
+
+    yield held
+    assert deadline._holders == {}
+    deadline._slow.clear()
+
+
+def refused_after() -> float:
+    """Seconds."""
+    started = time.monotonic()
+    with pytest.raises(Refused) as refused, waiting_for("0xa"):
+        raise AssertionError
+    assert refused.value.problem is Problem.BUSY
+    return time.monotonic() - started
+
+
+def test_behind_a_stuck_one_nobody_waits(stuck: Callable[[], AbstractContextManager[None]]) -> None:
+    with stuck():
+        first, *others = [refused_after() for _ in range(3)]
+    assert 0.15 < first < 1
+    assert max(others) < 0.1, "at once"
+
+
+def test_a_stuck_address_is_told_so_at_once_until_it_is_quick(
+    stuck: Callable[[], AbstractContextManager[None]],
+) -> None:
+    with stuck():
+        refused_after()
+    with stuck():
+        assert refused_after() < 0.1, "it was stuck a moment ago"
     with waiting_for("0xa"):
         pass
+    assert deadline._slow == set()
+
+
+def test_slow_addresses_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(deadline, "SLOW_ADDRESSES", 3)
+    for number in range(5):
+        with waiting_for(f"0x{number}"):
+            pass
+    assert deadline._slow == {"0x0", "0x1", "0x2"}
+    deadline._slow.clear()
 
 
 # ---- overload
