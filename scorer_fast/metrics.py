@@ -5,7 +5,6 @@ An operation's name is the label ``operation``. All attributes are bounded: no a
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 
 from opentelemetry import metrics
@@ -14,7 +13,6 @@ from opentelemetry.util.types import AttributeValue
 meter = metrics.get_meter("scorer_fast")
 NAME = "http.server.request.duration"
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)  # seconds
-logger = logging.getLogger("scorer_fast.request")
 
 
 def _histogram() -> metrics.Histogram:
@@ -48,17 +46,3 @@ def record(
     """One request of a side; ``status`` None where this side gave no answer."""
     status_class = "none" if status is None else f"{status // 100}xx"
     _durations.record(seconds, _attributes(operation, method, route, side, status_class, outcome))
-
-
-def log_host(operation: str, seconds: float, outcome: str, status: int | None, request_id: str) -> None:
-    """The host's answer as a log line with the fields that those of the fast path have."""
-    if logger.isEnabledFor(logging.INFO):
-        facts = {
-            "operation": operation,
-            "side": "legacy",
-            "request_id": request_id,
-            "duration_ms": round(seconds * 1000, 3),
-            "status": status,
-            "outcome": outcome,
-        }
-        logger.info("%s %s", operation, outcome, extra=facts)

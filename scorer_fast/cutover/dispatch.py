@@ -324,6 +324,8 @@ def _record(
         status = None if answer is None else answer.status_code
         metrics.record(operation.id, operation.method, operation.path, side, seconds, outcome.value, status)
         figures.record(operation.id, side, seconds, outcome, _caller(operation, request))
+        if side == LEGACY:
+            telemetry.log_host(operation.id, request, seconds, outcome.value, status)
 
 
 def _caller(operation: Operation, request: HttpRequest) -> int | None:

@@ -104,11 +104,19 @@ def choose(operation: Operation, request: HttpRequest, snapshot: Snapshot) -> Ro
         if address in flag.allow:
             return Route.FAST
     if flag.mode is Mode.FAST or flag.buckets >= split.BUCKETS:
-        return Route.LEGACY if is_control(operation, request) else Route.FAST
+        return _compared() if is_control(operation, request) else Route.FAST
     if flag.buckets <= 0:
         return Route.LEGACY
     bucket = split.bucket(conf.split_salt, operation.group, split.subject(operation, request))
-    return Route.FAST if bucket < flag.buckets else Route.LEGACY
+    return Route.FAST if bucket < flag.buckets else _compared()
+
+
+def _compared() -> Route:
+    """The host answers those who are not moved yet; the shadow looks on, or wrong answers would go unnoticed.
+
+    Where there are no threads, clients would wait for the comparison.
+    """
+    return Route.SHADOW if conf.runs_threads else Route.LEGACY
 
 
 def is_control(operation: Operation, request: HttpRequest) -> bool:

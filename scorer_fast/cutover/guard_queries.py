@@ -86,20 +86,6 @@ def get_clock(alias: str) -> ClockRow:
     return ClockRow(*row)
 
 
-LIST_LIFTS = """
--- when each operation's latch was last lifted; a sequential scan of a few rows
-SELECT l.operation, max(l.lifted_at) AS lifted_at
-FROM scorer_fast_latch AS l
-WHERE l.lifted_at IS NOT NULL
-GROUP BY l.operation
-"""
-
-
-def list_lifts(alias: str) -> dict[str, datetime]:
-    """Per operation the instant before which nothing counts against it."""
-    return {row[0]: row[1] for row in fetch_all(alias, LIST_LIFTS, {})}
-
-
 LIST_CHANGES = """
 -- the newest line of the log per operation, and of all; a sequential scan of the log
 SELECT l.operation, max(l.id) AS line

@@ -392,6 +392,20 @@ def test_every_request_that_is_not_plain_legacy_is_measured(
     assert (HEADER in response.headers) == (mode != "legacy")
 
 
+@pytest.mark.parametrize("mode", ["split", "shadow"])
+def test_the_hosts_answers_are_log_lines_too(
+    mode: str, settings: Settings, caplog: pytest.LogCaptureFixture, fast_path: Put
+) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": mode}}
+    with caplog.at_level(logging.INFO, "scorer_fast.request"):
+        Client().get(SCORE, headers={"X-Request-ID": "one"})
+    (line,) = [record.__dict__ for record in caplog.records if record.name == "scorer_fast.request"]
+    assert {name: line[name] for name in ("operation", "side", "request_id", "status", "outcome")} == {
+        "operation": "v2_score", "side": "legacy", "request_id": "one", "status": 200, "outcome": "ok",
+    }  # fmt: skip
+    assert line["duration_ms"] > 0
+
+
 def test_the_hosts_own_errors_are_counted_as_the_hosts(fast_path: Put, recorded: list[Any], settings: Settings) -> None:
     settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": "split"}}
     client = Client(raise_request_exception=False)

@@ -68,6 +68,19 @@ def test_a_split_follows_the_bucket_to_the_hundredth_of_a_percent() -> None:
     assert choose(Flag(Mode.SPLIT, bucket + 1)) is Route.FAST
 
 
+@pytest.mark.parametrize("flag", [Flag(Mode.SPLIT, 1), Flag(Mode.FAST)])
+def test_whom_the_host_answers_besides_the_fast_path_is_compared(flag: Flag, settings: Settings) -> None:
+    settings.SCORER_FAST = {"CONTROL_PERCENT": 50}
+    requests = [RequestFactory().get(f"/v2/stamps/1/score/0x{number:040x}") for number in range(40)]
+    snapshot = Snapshot(True, {OPERATION.id: flag})
+    assert Route.SHADOW in {flags.choose(OPERATION, request, snapshot) for request in requests}
+    freeze_threads()  # there clients would wait for it
+    try:
+        assert Route.SHADOW not in {flags.choose(OPERATION, request, snapshot) for request in requests}
+    finally:
+        freeze_threads(False)
+
+
 def test_another_salt_deals_anew(settings: Settings) -> None:
     def fast(salt: str) -> set[str]:
         settings.SCORER_FAST = {"SPLIT_SALT": salt}
