@@ -129,11 +129,16 @@ demo: setup ## a slow host with this app in front, traffic and a console (PORT=8
 demo-fault: setup ## breaks the demo's fast path, or mends it (FAULT=throw, slow, wrong or none)
 	@$(PYTHON) -m demo fault $(or $(FAULT),none)
 
+.PHONY: rollout-trial
+rollout-trial: setup ## rollouts in compressed time, broken at 25 % in three ways (twenty minutes)
+	@$(PYTHON) -m demo.trial $(ARGS)
+
 .PHONY: monitoring
 monitoring: setup ## dashboards and alerts of ops/ on a real scrape (Debian's Prometheus, installed by apt where missing)
 	@command -v prometheus promtool >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends prometheus; }
 	@$(PYTHON) -m pip install --quiet -r requirements-monitoring.txt
 	@$(PYTHON) ops/check.py
+
 .PHONY: guard-simulation
 guard-simulation: setup ## the guard on equal sides and on worse ones, simulated (ARGS="--judgements 1000000")
 	@$(PYTHON) -m bench.guard_simulation $(ARGS)

@@ -27,10 +27,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fault", choices=list(fault.KINDS), default="none", help="broken from the beginning")
     options = parser.parse_args(arguments)
     if options.what == "fault":
-        fault.file().write_text(options.kind or "none")
+        fault.inject({fault.OPERATION: options.kind or "none"})
         print(f"{options.kind or 'none'}: {fault.KINDS[options.kind or 'none']}")
         return 0
-    fault.file().write_text(options.fault)
+    fault.inject({fault.OPERATION: options.fault})
     return run(options)
 
 

@@ -1,11 +1,14 @@
-"""Breaks the fast path of one operation, while a file says so: `python -m demo fault throw`."""
+"""Breaks the fast path of operations while a file says so: `python -m demo fault throw`."""
 
+import json
 import os
-import re
 import time
+import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.apps import AppConfig
 from django.http import HttpRequest, HttpResponse
@@ -13,8 +16,8 @@ from django.http import HttpRequest, HttpResponse
 KINDS = {
     "none": "the fast path works",
     "throw": "it raises for every other address: the host answers, the circuit opens",
-    "slow": "it takes two seconds longer",
-    "wrong": "it answers another score: shadow finds it",
+    "slow": "it takes half a second longer",
+    "wrong": "its answer has a field too many: the shadow finds it",
 }
 OPERATION = "v2_score"
 
@@ -23,13 +26,19 @@ def file() -> Path:
     return Path(os.environ.get("DEMO_FAULT_FILE", Path(__file__).parent / ".fault"))
 
 
-def present() -> str:
-    """The fault that holds now."""
+def inject(kinds: Mapping[str, str]) -> None:
+    """Break these operations and no others, from now on."""
+    new = file().with_suffix(".new")
+    new.write_text(json.dumps(dict(kinds)))
+    new.replace(file())  # servers read it all the time
+
+
+def present(operation: str) -> str:
+    """The operation's fault that holds now."""
     try:
-        kind = file().read_text().strip()
-    except OSError:
+        return str(json.loads(file().read_text()).get(operation, "none"))
+    except (OSError, ValueError):
         return "none"
-    return kind if kind in KINDS else "none"
 
 
 class FaultConfig(AppConfig):
@@ -39,31 +48,42 @@ class FaultConfig(AppConfig):
         from scorer_fast.http import call
         from scorer_fast.http.catalogue import find
 
-        answer = call.call
+        answer, rehearse = call.call, call.rehearse
+
+        def kind_of(request: HttpRequest) -> str:
+            found = find(request.method or "", request.path_info)
+            return present(found[0].id) if found else "none"
 
         def broken(request: HttpRequest) -> HttpResponse:
-            kind = present()
-            found = find(request.method or "", request.path_info) if kind != "none" else None
-            if found is None or found[0].id != OPERATION:
-                return answer(request)
-            if kind == "throw" and int(request.path_info[-1], 16) % 2:
+            kind = kind_of(request)
+            if kind == "throw" and zlib.crc32(request.get_full_path().encode()) % 2:
                 raise RuntimeError("the demo's fault")
             if kind == "slow":
-                time.sleep(2)
+                time.sleep(0.5)
             response = answer(request)
             if kind == "wrong":
                 response.content = _wrong(response.content)
             return response
 
-        decide = call.Rehearsal.decide
-
-        def broken_too(rehearsal: call.Rehearsal, now: datetime) -> call.Planned:
-            planned = decide(rehearsal, now)
-            return replace(planned, body=_wrong(planned.body)) if present() == "wrong" else planned
+        def rehearsed(request: HttpRequest) -> Any:
+            rehearsal = rehearse(request)
+            return _WrongRehearsal(rehearsal) if kind_of(request) == "wrong" else rehearsal
 
         call.call = broken
-        call.Rehearsal.decide = broken_too
+        call.rehearse = rehearsed
+
+
+class _WrongRehearsal:
+    """What the shadow gets of a fast path that answers wrongly."""
+
+    def __init__(self, right: Any) -> None:
+        self._right = right
+
+    def decide(self, now: datetime) -> Any:
+        planned = self._right.decide(now)
+        return replace(planned, body=_wrong(planned.body))
 
 
 def _wrong(body: bytes) -> bytes:
-    return re.sub(rb'"score": ?"', b'"score":"9', body)
+    answer = json.loads(body)
+    return json.dumps({**answer, "wrong": True}).encode() if isinstance(answer, dict) else body

@@ -20,7 +20,7 @@ CSRF_COOKIE_NAME = "demo_csrftoken"
 SCORER_FAST = {
     "FIGURES_FLUSH_SECONDS": 1.0,
     "MEASURE_LEGACY": True,
-    "GUARD": {"INTERVAL_SECONDS": 5.0, "MIN_SAMPLE": 40},
+    "GUARD": {"INTERVAL_SECONDS": 5.0, "MIN_SAMPLE": 30, "ERROR_POINTS": 10},
 }
 LOGGING = {
     "version": 1,

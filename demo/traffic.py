@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import math
 import random
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from scorer_fast.http.catalogue import OPERATIONS, find
+from scorer_fast.http.catalogue import OPERATIONS, Operation, find
 from tests.factories.requests import Request, good
 from tests.host import world
 
@@ -27,26 +28,43 @@ def bad(request: Request, chosen: random.Random) -> Request:
     return request.with_(raw=b"{no json")
 
 
-@dataclass
-class Seen:
-    """What clients saw of one operation."""
+class Answer(NamedTuple):
+    """What a client saw of a request: when it was answered (seconds since 1970), how long that took, by which side."""
 
-    sides: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
+    at: float
+    seconds: float
+    side: str
+    status: int  # 0: there was none
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status == 0 or self.status >= 500
 
 
 class Traffic:
-    """Clients that ask at a common rate until they are ended; ``seen`` is by operation."""
+    """Clients that ask at a common rate until they are ended; ``seen`` is by operation.
 
-    def __init__(self, port: int, *, rate: float, clients: int = 8, bad_share: float = 0.05, seed: int = 7) -> None:
+    ``shares``: part of the requests that an operation gets; the others have the rest in equal parts.
+    """
+
+    def __init__(
+        self, port: int, *, rate: float, clients: int = 8, bad_share: float = 0.05, seed: int = 7,
+        shares: Mapping[str, float] = {MOST: 0.5}, addresses: Sequence[str] = ADDRESSES,
+    ) -> None:  # fmt: skip
         self.port, self.rate, self.bad_share = port, rate, bad_share
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, list[Answer]] = {}
+        self.failures: list[str] = []
         self._lock = threading.Lock()
         self._chosen = random.Random(seed)
         self._ending = threading.Event()
         self._next = time.monotonic()
-        self._prepared = self._prepare()
+        self._prepared = {
+            operation.id: self._prepare(operation, addresses if operation.id in shares else ADDRESSES)
+            for operation in OPERATIONS
+            if operation.is_there
+        }
+        rest = (1 - sum(shares.values())) / (len(self._prepared) - len(shares))
+        self._weights = [shares.get(name, rest) for name in self._prepared]
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
 
     def start(self) -> None:
@@ -56,29 +74,23 @@ class Traffic:
     def end(self) -> None:
         self._ending.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
 
-    def take(self) -> dict[str, Seen]:
+    def take(self) -> dict[str, list[Answer]]:
         """What was seen since the last call."""
         with self._lock:
             seen, self.seen = self.seen, {}
         return seen
 
-    def _prepare(self) -> dict[str, list[Request]]:
+    def _prepare(self, operation: Operation, addresses: Sequence[str]) -> list[Request]:
         """Signing takes its time, so requests are made before they are sent."""
-        prepared = {}
-        for operation in OPERATIONS:
-            try:
-                writes = operation.id in ("embed_add_stamps", "cache_add_stamps", "cache_patch_stamps")
-                owners = ADDRESSES[STAMPED : STAMPED + 40] if writes else ADDRESSES
-                prepared[operation.id] = [good(operation.id, owner) for owner in owners]
-            except LookupError:  # a newer operation than this generator knows
-                continue
-        return prepared
+        if operation.id in ("embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"):
+            addresses = addresses[STAMPED : STAMPED + 40]
+        return [good(operation.id, owner) for owner in addresses]
 
     def _pick(self) -> Request:
         with self._lock:
-            name = MOST if self._chosen.random() < 0.5 else self._chosen.choice(list(self._prepared))
+            (name,) = self._chosen.choices(list(self._prepared), self._weights)
             request = self._chosen.choice(self._prepared[name])
             return bad(request, self._chosen) if self._chosen.random() < self.bad_share else request
 
@@ -90,42 +102,43 @@ class Traffic:
                 wait = self._next - time.monotonic()
             if wait > 0 and self._ending.wait(wait):
                 break
-            request = self._pick()
-            started = time.perf_counter()
-            try:
-                body = request.raw or (None if request.body is None else json.dumps(request.body).encode())
-                headers = {"Content-Type": "application/json", **request.headers}
-                connection.request(request.method, request.path, body, headers)
-                response = connection.getresponse()
-                response.read()
-                status, side = response.status, response.getheader("X-Scorer-Path") or "legacy"
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                status, side = 0, "none"
-            self._note(request, status, side, time.perf_counter() - started)
+            self._ask(connection, self._pick())
         connection.close()
 
-    def _note(self, request: Request, status: int, side: str, seconds: float) -> None:
+    def _ask(self, connection: http.client.HTTPConnection, request: Request) -> None:
+        content = request.raw or (None if request.body is None else json.dumps(request.body).encode())
+        headers = {"Content-Type": "application/json", **request.headers}
+        started = time.perf_counter()
+        try:
+            connection.request(request.method, request.path, content, headers)
+            response = connection.getresponse()
+            said = response.read()
+            status, side = response.status, (response.getheader("X-Scorer-Path") or "legacy").partition(";")[0]
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            status, side, said = 0, "none", repr(error).encode()
+        answer = Answer(time.time(), time.perf_counter() - started, side, status)
         found = find(request.method, request.path.partition("?")[0])
         with self._lock:
-            seen = self.seen.setdefault(found[0].id if found else "none", Seen())
-            seen.sides[side] += 1
-            seen.statuses[status] += 1
-            seen.seconds.setdefault(side, []).append(seconds)
+            self.seen.setdefault(found[0].id if found else "none", []).append(answer)
+            if answer.is_failure:
+                self.failures.append(
+                    f"{time.strftime('%H:%M:%S')} {request.method} {request.path}: {status} by {side}, {said[:300]!r}"
+                )
 
 
-def line(seen: dict[str, Seen]) -> str:
+def line(seen: Mapping[str, Sequence[Answer]]) -> str:
     """What clients saw, in a line."""
-    statuses: Counter[int] = Counter()
-    for one in seen.values():
-        statuses.update(one.statuses)
-    failed = sum(count for status, count in statuses.items() if status == 0 or status >= 500)
-    text = f"{sum(statuses.values())} requests, {failed} failed"
-    if MOST in seen:
-        for side, seconds in sorted(seen[MOST].seconds.items()):
+    answers = [answer for of in seen.values() for answer in of]
+    text = f"{len(answers)} requests, {sum(answer.is_failure for answer in answers)} failed"
+    for side in ("fast", "legacy"):
+        seconds = [answer.seconds for answer in seen.get(MOST, ()) if answer.side == side]
+        if seconds:
             text += f"; {MOST} {side}: {len(seconds)}, p95 {percentile(seconds, 95) * 1000:.1f} ms"
     return text
 
 
-def percentile(seconds: list[float], percent: float) -> float:
-    return sorted(seconds)[min(int(len(seconds) * percent / 100), len(seconds) - 1)]
+def percentile(seconds: Iterable[float], percent: float) -> float:
+    """The seconds within which so many percent were answered; some there must be."""
+    ordered = sorted(seconds)
+    return ordered[max(math.ceil(len(ordered) * percent / 100) - 1, 0)]

@@ -53,7 +53,7 @@ def main() -> int:
         rollout.start("gtc_stake", "25,50", "1h", now=datetime.now(UTC), **who)
         clients.start()
         time.sleep(SECONDS / 2)
-        fault.file().write_text("throw")
+        fault.inject({fault.OPERATION: "throw"})
         time.sleep(SECONDS / 2)
         return report()
     finally:
