@@ -8,9 +8,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import scorer_fast
+
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
-PACKAGE = ROOT / "scorer_fast"
+PACKAGE = Path(scorer_fast.__file__).parent
 SUFFIXES = {".py", ".sql", ".html", ".css", ".js", ".svg", ".typed"}
 
 
@@ -26,7 +28,7 @@ def keep(archive: Path) -> int:
     files = sorted(path for path in PACKAGE.rglob("*") if path.suffix in SUFFIXES)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as kept:
         for path in files:
-            entry = zipfile.ZipInfo(path.relative_to(ROOT).as_posix(), (1980, 1, 1, 0, 0, 0))
+            entry = zipfile.ZipInfo(path.relative_to(PACKAGE.parent).as_posix(), (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             kept.writestr(entry, path.read_bytes())
     return len(files)

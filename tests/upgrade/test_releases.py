@@ -11,7 +11,7 @@ import pytest
 from tests.contract import replay
 from tests.contract.test_golden import CASES, problems
 from tests.upgrade import releases
-from tests.upgrade.keep import ROOT
+from tests.upgrade.keep import PACKAGE
 from tests.upgrade.releases import Process, Release, database, psql
 
 # Of the newest revision of the host; malformed bodies are refused before a database is asked.
@@ -41,16 +41,17 @@ def test_released_functions_and_migrations_are_never_changed() -> None:
     changed = [
         name
         for name, digest in released.items()
-        if (ROOT / name).exists() and hashlib.sha256((ROOT / name).read_bytes()).hexdigest() != digest
+        if (PACKAGE.parent / name).exists()
+        and hashlib.sha256((PACKAGE.parent / name).read_bytes()).hexdigest() != digest
     ]
     assert not changed, "was released: give it a new version (or, before the first release: make keep-release)"
 
 
 def test_each_function_is_made_by_a_migration_as_its_file_says() -> None:
     """The newest frozen text of each version is its file."""
-    migrations = ROOT / "scorer_fast" / "migrations"
+    migrations = PACKAGE / "migrations"
     frozen = "".join(path.read_text() for path in sorted(migrations.iterdir()) if path.suffix in (".py", ".sql"))
-    files = sorted((ROOT / "scorer_fast" / "db" / "functions").glob("*.sql"))
+    files = sorted((PACKAGE / "db" / "functions").glob("*.sql"))
     assert files
     assert [path.name for path in files if path.read_text().strip() not in frozen] == []
 
