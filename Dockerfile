@@ -10,7 +10,7 @@ ENV DJANGO_SETTINGS_MODULE=settings.production \
     PIP_NO_CACHE_DIR=1 \
     PYTHONUNBUFFERED=1
 
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin scorer
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin scorer
 WORKDIR /app
 COPY requirements.txt ./
 RUN pip install --requirement requirements.txt
@@ -24,7 +24,7 @@ RUN python -m compileall -q api scorer_fast settings \
        DATABASE_URL=postgres://build@localhost/build REDIS_URL=redis://localhost/0 \
        python manage.py collectstatic --noinput --verbosity 0
 
-USER scorer
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", \
     "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/scorer-fast/health', timeout=2)"]

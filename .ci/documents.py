@@ -17,6 +17,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,34 @@ def headings(text: str) -> list[tuple[int, str]]:
 
 def contents(text: str) -> str:
     return " ·\n".join(f"[{title}](#{anchor(title)})" for level, title in headings(text) if level == 2)
+
+
+# ---- blocks of code
+
+SHELL = re.compile(
+    r"(?:make|pip|curl|docker|aws|export|manage\.py|python|\.venv/bin/python|scorer_fast)(?= )|[A-Z_]+=\S"
+)
+
+
+def blocks() -> Iterator[tuple[str, list[str]]]:
+    """Document and lines of each block of code, fenced or indented, in the order in which one reads them."""
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]:
+        text = re.sub(
+            r"^```\w*\n(.*?)^```",
+            lambda found: "----\n" + textwrap.indent(found[1], "    ") + "----",
+            path.read_text(),
+            flags=re.MULTILINE | re.DOTALL,
+        )
+        for block in re.findall(r"(?:^ {4,}\S.*\n(?:\s*\n(?= {4}))?)+", text, flags=re.MULTILINE):
+            yield path.name, [line.rstrip() for line in textwrap.dedent(block).splitlines() if line.strip()]
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Document and command of each line of the blocks that begin as a shell's do, without what is said beside it."""
+    for name, lines in blocks():
+        if SHELL.match(lines[0]):
+            for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
+                yield name, re.sub(r"\s{2,}\S.*$", "", line).partition(" #")[0].strip()
 
 
 # ---- operations

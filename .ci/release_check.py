@@ -113,9 +113,20 @@ def base_image(_: Path) -> str:
     return base.group(1)
 
 
+def dockerfile(_: Path) -> str:
+    """What hadolint says of the Dockerfile."""
+    run(Path(sys.executable).with_name("hadolint"), ROOT / "Dockerfile")
+    return "hadolint has nothing to say"
+
+
 def documents(_: Path) -> str:
     """Links, contents, tables and commands of the documents."""
     return run(sys.executable, "-m", "pytest", "-q", "-n", "0", "tests/guards").strip().splitlines()[-1]
+
+
+def walk(_: Path) -> str:
+    """Every command of the documents, in a copy of its own."""
+    return run(sys.executable, ".ci/walk.py").strip().splitlines()[-1]
 
 
 def upgrade(_: Path) -> str:
@@ -177,7 +188,7 @@ def interpreter(version: str) -> str:
 
 
 def steps() -> Iterator[tuple[str, Callable[[Path], str]]]:
-    for step in (clean, version, changelog, addresses, base_image, documents, upgrade, distributions):
+    for step in (clean, version, changelog, addresses, base_image, dockerfile, documents, walk, upgrade, distributions):
         yield step.__name__.replace("_", " "), step
     for python in PYTHONS:
         yield f"wheel on Python {python}", lambda place, python=python: installed(place, python)

@@ -103,42 +103,52 @@ def test_what_troubleshooting_quotes_is_really_said() -> None:
 
 # ---- commands
 
-STARTS = r"make|pip|curl|docker|manage\.py|python|\.venv/bin/python|scorer_fast(?= )|SECRET_KEY="
-COMMAND = re.compile(rf"^(?:    |\t)\s*((?:{STARTS})(?!/).*)$")
-# Which of the others runs it. What starts with one of these is run by the test or script beside it.
+# Where it is run. What starts with one of these is run by the test or script beside it.
+WALK = ".ci/walk.py"  # a part of make release-check
 RUN = {
-    "make run": "tests/api/test_seed_demo.py and the health of the started server in .ci and browser/",
-    "make dev": "the same, with Django's runserver",
+    "make run": WALK,
+    "make dev": WALK,
     "make test": ".ci/run",
-    "make bench": "by hand before a release: bench/results.json is its output",
-    "make load": "tests/load",
-    "make db-": "tests/embedded_postgres",
-    "make demo": "tests of the demo",
-    "make setup": ".ci/run, which is make test",
-    ".venv/bin/python -m build": "tests/release and make release-check",
-    ".venv/bin/python manage.py scorer_fast": "see the next test",
-    "make docs": "tests/guards/test_documents.py",
-    ".venv/bin/python -m settings.embedded_postgres": "tests/embedded_postgres",
-    ".venv/bin/python -m bench": "by hand, with the bench",
-    "manage.py check": "tests/cutover/test_checks.py",
-    "manage.py migrate": "tests/upgrade",
-    "python -m build": "tests/release and make release-check",
-    "pip install": "make release-check installs the wheel; noxfile.py",
-    "curl": "tests/api/test_seed_demo.py asks what `make run` prints",
+    "make bench": "bench/results.json",  # by hand before a release: its output
+    ".venv/bin/python -m bench.rescore": "tests/management/test_rescore_command.py",  # the command it measures
+    "make load": WALK,
+    "make db-": WALK,
+    "make demo": WALK,
+    "make setup": WALK,
+    "make docs": WALK,
+    "export DJANGO_SETTINGS_MODULE=demo.settings": WALK,
+    ".venv/bin/python manage.py scorer_fast": WALK,
+    "manage.py scorer_fast": WALK,
+    "scorer_fast ": WALK,  # a synopsis: tests/management, and the next test
+    ".venv/bin/python -m settings.embedded_postgres": WALK,
+    ".venv/bin/python -m build": WALK,
+    "curl": WALK,
+    "manage.py check": "tests/test_checks.py",
+    "manage.py migrate": "tests/upgrade/test_migrations.py",
+    "pip install": ".ci/release_check.py",
+    "SCORER_FAST_HOST_HANDLER=… python -m scorer_fast.lambda_handler.cold_start": "tests/lambda_handler",
 }
 # What cannot be run here.
-CANNOT = {"docker": "no daemon here", "SECRET_KEY=": "docker compose: the same"}
+CANNOT = {"aws": "AWS", "docker": "no daemon", "SECRET_KEY=": "docker compose"}
+# Blocks that are neither commands nor Python nor JSON, by their beginning.
+OTHERS = ("scorer_fast/\n", "command ", "environment ", "v2_score: 503", "ALTER ROLE", "# nginx", "DO $$")
 
 
 def commands() -> list[tuple[str, str]]:
-    """Document and command of each line that stands as one in a block of code."""
-    found: list[tuple[str, str]] = []
-    for path in DOCUMENTS:
-        text = re.sub(r"^```\w*\n(.*?)^```", lambda block: re.sub(r"^", "    ", block[1], flags=re.MULTILINE),
-                      path.read_text(), flags=re.MULTILINE | re.DOTALL)  # fmt: skip
-        lines = filter(None, map(COMMAND.match, text.splitlines()))
-        found += [(path.name, re.sub(r"\s{2,}\S.*$", "", line[1]).partition(" #")[0].strip()) for line in lines]
-    return found
+    return list(writer().command_lines())
+
+
+def test_every_block_of_code_is_known() -> None:
+    """Commands, Python, JSON, or one of a few others: no command hides in a block that nobody reads."""
+    strange = []
+    for name, lines in writer().blocks():
+        text = "\n".join(lines)
+        if not writer().SHELL.match(text) and not f"{text}\n".startswith(OTHERS):
+            try:
+                ast.parse(text.replace("[...,", "["))
+            except SyntaxError:
+                strange.append(f"{name}: {lines[0]}")
+    assert not strange
 
 
 def test_every_command_is_run_somewhere_or_cannot_be_here() -> None:
@@ -148,11 +158,10 @@ def test_every_command_is_run_somewhere_or_cannot_be_here() -> None:
         target = re.match(r"make ([a-z-]+)", command)
         if target and f"\n{target[1]}:" not in makefile:
             strange.append(f"{name}: {command} (no such target)")
-        elif command.startswith(("manage.py scorer_fast", "scorer_fast ")):
-            continue  # the next test
         elif not command.startswith((*RUN, *CANNOT)):
             strange.append(f"{name}: {command}")
     assert not strange
+    assert [place for place in RUN.values() if not (ROOT / place).exists()] == []
 
 
 def test_every_management_command_of_the_documents_is_understood() -> None:

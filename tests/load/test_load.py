@@ -57,7 +57,13 @@ def test_people_bring_stamps_that_the_demo_issuer_signed(tmp_path: Path) -> None
             assert line["address"] in stamp["stamp"]["credentialSubject"]["id"]
 
 
-@pytest.mark.parametrize("target", ["https://example.org", "http://10.0.0.1:8000", "http://127.0.0.1.example.org"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("https://example.org", "http://10.0.0.1:8000", "http://127.0.0.1.example.org"),
+        *("http://127.0.0.1:8000@example.org", "http://localhost@example.org/", "localhost:8000"),
+    ],
+)
 def test_a_server_elsewhere_must_be_confirmed(target: str) -> None:
     environment = {**os.environ, "TARGET": target, "CONFIRM": ""}
     done = subprocess.run(
