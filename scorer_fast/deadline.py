@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from django.http import HttpRequest
 
 from . import arrival
+from .db import watchdog
 from .errors import OutOfTime, Problem, Refused
 from .settings import conf
 
@@ -70,12 +71,16 @@ def limit(request: HttpRequest, seconds: float) -> None:
 
 @contextmanager
 def serving(request: HttpRequest) -> Iterator[Deadline]:
-    """Serve ``request`` within REQUEST_DEADLINE_SECONDS of its arrival, and of its limit."""
+    """Serve ``request`` within REQUEST_DEADLINE_SECONDS of its arrival, and of its limit.
+
+    A database that says nothing until then is not waited for any longer.
+    """
     ends = min(arrival.of(request) + conf.request_deadline_seconds, getattr(request, _ENDS, float("inf")))
     deadline = Deadline(ends)
     token = _current.set(deadline)
     try:
-        yield deadline
+        with watchdog.until(ends, *{conf.database, conf.read_database}):
+            yield deadline
     finally:
         _current.reset(token)
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from django.db import connections, transaction
 
+from ..db import watchdog
 from ..settings import conf
 from . import figure_queries as sql
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 MOST_CELLS = 100_000  # kept while the database is away; beyond it figures are dropped and counted
 MOST_CALLERS = 100_000  # remembered within a minute; beyond it a caller's further requests count as new ones
 FLUSH_SECONDS = 0.25  # that a request of a process without threads waits for its figures to be stored
+JOB_SECONDS = 300.0  # of a job in the background: a server that says nothing is not waited for for ever
 SLOWEST = 10**9  # microseconds; what took longer counts as this
 BUCKETS_PER_DECADE = 90
 CALLER_BITS = 63  # of a set of callers, as it fits a bigint
@@ -297,7 +299,8 @@ class _Recorder:
                 if what != "figures" and self._is_ending():
                     break  # whoever goes on does it
                 try:
-                    job()
+                    with watchdog.until(time.monotonic() + JOB_SECONDS, conf.database):
+                        job()
                     away.discard(what)
                 except Exception as error:
                     if what not in away:

@@ -29,6 +29,7 @@ from django.db import connections, transaction
 from django.http import HttpRequest
 
 from .. import process
+from ..db import watchdog
 from ..http import call
 from ..http.catalogue import BY_ID, OPERATIONS, Operation
 from ..models.flags import Mode
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 ENVIRONMENT = "SCORER_FAST_KILL"
 ALL = "all"
+LOOK_SECONDS = 3.0  # that a look may take at most, whatever the server does
 _ON = frozenset({"1", "true", "yes", "on", ALL})
 _OFF = frozenset({"", "0", "false", "no", "off"})
 
@@ -294,7 +296,8 @@ class _Watch:
         self.looked_at = time.monotonic()
         self.has_looked = True
         try:
-            seen = _read(alias)
+            with watchdog.until(time.monotonic() + LOOK_SECONDS, alias):
+                seen = _read(alias)
             if prepare and _has_use_of_the_fast_path(seen):
                 with suppress(Exception):  # the request that meets it again has it logged, and goes to the host
                     call.prepare()

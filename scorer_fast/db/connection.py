@@ -22,6 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.utils import Error, InterfaceError, OperationalError
 
 from .faults import Fault, chain, fault_of, is_contention, is_lost, is_unavailable, sqlstate
+from .watchdog import has_cut
 
 __all__ = [
     "ConnectionGivenUp",
@@ -167,7 +168,7 @@ def _executed(alias: str, statement: str, parameters: Parameters | None, repeata
                 _prepare_nothing(error)
             # What the server refused for its session's sake has done nothing, whatever it was.
             is_again = (fault in _SESSION and asked <= 2) or (fault is Fault.LOST and is_first and asked == 1)
-            is_again = is_again and not connection.in_atomic_block
+            is_again = is_again and not connection.in_atomic_block and not has_cut(connection)
             give_up(connection)
             if not is_again:
                 if isinstance(error, OperationalError | InterfaceError):

@@ -11,10 +11,13 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from api.account.models import Community
+from settings.embedded_postgres import embedded
 from tests.db.test_faults import somebody_else
 from tests.factories.fixtures import host_settings, one
+from tests.factories.relay import Relay
 from tests.factories.requests import good
 
 from .test_workers import gunicorn, serving
@@ -104,6 +107,21 @@ def test_a_table_that_is_altered_holds_nobody_up_for_ever(one: Community) -> Non
         assert (status, bool(answer.getheader("Retry-After"))) == (503, True)
         assert seconds < 11
         assert ask(port, "internal_score")[0] == 200
+
+
+def test_a_database_that_says_nothing_is_a_503_in_time_and_is_found_again(one: Community) -> None:
+    """Kept connections and new ones: nothing passes, and nobody is told."""
+    relay = Relay(embedded(test=True).ensure_running())
+    through = f"postgres://postgres@127.0.0.1:{relay.port}/{connection.settings_dict['NAME']}?connect_timeout=2"
+    with server(DATABASE_URL=through, DEADLINE="2") as port:
+        assert ask(port, "internal_score")[0] == 200
+        relay.speaks.clear()
+        found = [ask(port, operation) for operation in ("internal_score", "gtc_stake", "cache_add_stamps")]
+        relay.speaks.set()
+        assert ask(port, "internal_score")[0] == 200
+    relay.end()
+    assert {(status, bool(answer.getheader("Retry-After"))) for status, _, answer in found} == {(503, True)}
+    assert max(seconds for _, seconds, _ in found) < 3
 
 
 def test_one_who_says_when_it_came_is_not_served_too_late(one: Community) -> None:

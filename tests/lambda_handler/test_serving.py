@@ -19,6 +19,7 @@ from scorer_fast import lambda_handler
 from scorer_fast.cutover import circuit, figure_queries, figures, flags
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.shadow import races
+from scorer_fast.db import watchdog
 from scorer_fast.http import call
 from scorer_fast.lambda_handler import dialect
 from scorer_fast.models import Mismatch
@@ -54,7 +55,11 @@ def ask(host: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
 
     yield invoke
     # Nothing goes on after an answer.
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("scorer-fast")]
+    assert not [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("scorer-fast") and thread.name != watchdog.NAME
+    ]
 
 
 def set_mode(operation: str, mode: str, percent: float | None = None) -> None:
