@@ -147,6 +147,10 @@ guard-simulation: setup ## the guard on equal sides and on worse ones, simulated
 guard-attacks: setup ## what was seen to fool the guard, done to real servers (twenty minutes)
 	@$(PYTHON) -m pytest attacks $(ARGS)
 
+.PHONY: failover
+failover: setup ## two clusters, one a replica, promoted under load, and random kills (ARGS="--failovers 30 --kills 60")
+	@$(PYTHON) -m faults.failover $(ARGS)
+
 .PHONY: browser
 browser: setup ## the admin's pages in Chromium (Debian's, installed by apt where missing)
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq chromium; }

@@ -6,21 +6,31 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..db.connection import fetch_all, fetch_one, fetch_value, run
+from ..db.connection import distrust, fetch_all, fetch_one, fetch_value, run
 
 # Each look is a statement of its own, outside a transaction: one that locked several tables could
 # deadlock with a TRUNCATE of them.
 
 
 READ_FLAGS = """
--- all that decides who answers, as JSON; db/functions/flags_1.sql
-SELECT scorer_fast_flags_1() AS flags
+-- all that decides who answers, as JSON, and whether the server only reads; db/functions/flags_1.sql
+SELECT
+    scorer_fast_flags_1() AS flags,
+    current_setting('transaction_read_only') = 'on' AS only_reads
 """
 
 
 def read_flags(alias: str) -> str:
-    """Flags, active kill switches and open latches in one round trip; equal texts say the same."""
-    return str(fetch_value(alias, READ_FLAGS, {}, repeatable=True))
+    """Flags, active kill switches and open latches in one round trip; equal texts say the same.
+
+    A server that only reads may be yesterday's: the next look asks a new connection, and so do all others.
+    """
+    row = fetch_one(alias, READ_FLAGS, {}, repeatable=True)
+    assert row is not None
+    flags, only_reads = row
+    if only_reads:
+        distrust(alias)
+    return str(flags)
 
 
 class FlagRow(NamedTuple):

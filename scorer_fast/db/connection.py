@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import select
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -26,6 +27,7 @@ from .watchdog import has_cut
 
 __all__ = [
     "ConnectionGivenUp",
+    "distrust",
     "fetch_all",
     "fetch_one",
     "fetch_value",
@@ -142,6 +144,29 @@ def give_up(connection: Any) -> None:
         connection.close()
 
 
+DISTRUST_SECONDS = 1.0  # between two times at which all connections are replaced
+_OPENED = "_scorer_fast_opened"
+_distrusted: dict[str, float] = {}  # by alias: connections that were opened before are replaced
+
+
+def distrust(alias: str) -> None:
+    """Somebody's server turned out not to write, as after a failover: all connections of ``alias`` are replaced.
+
+    Each before its next statement. Once a second at most, for it may be that there is no other server yet.
+    """
+    now = time.monotonic()
+    if now - _distrusted.get(alias, float("-inf")) >= DISTRUST_SECONDS:
+        _distrusted[alias] = now
+
+
+def _replace_if_distrusted(connection: Any) -> None:
+    since = _distrusted.get(connection.alias)
+    if since is None or connection.connection is None or connection.in_atomic_block:
+        return
+    if getattr(connection.connection, _OPENED, getattr(connection, _OPENED, since)) < since:
+        give_up(connection)
+
+
 def _executed(alias: str, statement: str, parameters: Parameters | None, repeatable: bool) -> CursorWrapper:
     connection: Any = connections[alias]
     is_first = (
@@ -170,6 +195,8 @@ def _executed(alias: str, statement: str, parameters: Parameters | None, repeata
             is_again = (fault in _SESSION and asked <= 2) or (fault is Fault.LOST and is_first and asked == 1)
             is_again = is_again and not connection.in_atomic_block and not has_cut(connection)
             give_up(connection)
+            if fault is Fault.WRONG_SERVER:
+                distrust(alias)
             if not is_again:
                 if isinstance(error, OperationalError | InterfaceError):
                     raise
@@ -209,6 +236,10 @@ def _opened(connection: Any, **_: Any) -> None:
     psycopg2 says so by itself. PgBouncer takes it along; where the role says ISO, as nearly always, nothing is sent.
     """
     raw = connection.connection
+    now = time.monotonic()
+    setattr(connection, _OPENED, now)
+    with suppress(AttributeError):  # psycopg2's take no attributes, and are in no pool
+        setattr(raw, _OPENED, getattr(raw, _OPENED, now))  # a pool hands out the same one again
     _prepare_as_said(raw)
     style = getattr(getattr(raw, "info", None), "parameter_status", lambda name: None)("DateStyle")
     if style is not None and not style.startswith("ISO"):
@@ -224,6 +255,8 @@ def _failed_elsewhere(**_: Any) -> None:
             _prepare_nothing(error if isinstance(error, Exception) else Exception())
         for connection in connections.all(initialized_only=True):
             give_up(connection)
+            if Fault.WRONG_SERVER in faults:
+                distrust(connection.alias)
 
 
 connection_created.connect(_opened, dispatch_uid="scorer_fast.connection")
@@ -243,6 +276,8 @@ class _Kept(NamedTuple):
 # the next begins.
 def _cursor(connection: Any) -> CursorWrapper:
     """A cursor on Django's connection, checked and opened as Django's own would be."""
+    if _distrusted:
+        _replace_if_distrusted(connection)
     if connection.close_at == _AT_ONCE and not connection.in_atomic_block:
         give_up(connection)
     if not _is_preparing and connection.connection is not None:

@@ -14,6 +14,7 @@ from django.test import Client
 
 from api.account.models import AccountAPIKey, Community
 from scorer_fast import doctor
+from scorer_fast.cutover.flag_queries import read_flags
 from scorer_fast.db import connection as db
 from scorer_fast.db.connection import fetch_value, read_committed, run
 from scorer_fast.db.faults import Fault, described, fault_of
@@ -109,6 +110,36 @@ def test_a_view_of_the_hosts_that_meets_a_reader_takes_its_connection_along(one:
     except InternalError:
         got_request_exception.send(sender=None)
     assert connections["default"].connection is None
+
+
+def pid() -> int:
+    return int(fetch_value("default", "SELECT pg_backend_pid()", {}))
+
+
+def test_who_finds_a_reader_tells_all_threads_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "_distrusted", {})
+    first = pid()
+    db.distrust("read_replica")
+    assert pid() == first, "a reader's own alias says nothing of this one"
+    with transaction.atomic():
+        db.distrust("default")
+        assert pid() == first
+    second = pid()
+    assert second != first
+    db.distrust("default")
+    assert pid() == second, "once a second at most"
+
+
+@pytest.mark.parametrize("meets_it", ["a look at the flags", "a write"])
+def test_a_reader_is_found_by(meets_it: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "_distrusted", {})
+    with database_says("default_transaction_read_only", "on"):
+        if meets_it == "a write":
+            with pytest.raises(OperationalError):
+                run("default", "CREATE TABLE nothing_of_it ()", {})
+        else:
+            read_flags("default")
+        assert set(db._distrusted) == {"default"}
 
 
 # ---- what an error means
