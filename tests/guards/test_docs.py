@@ -5,12 +5,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
+import scorer_fast
+from scorer_fast import telemetry
 from scorer_fast.management import scorer_fast_commands
 from scorer_fast.models.flags import Mode
 from scorer_fast.settings import Guard, GuardLimits, Host, ScorerFast, keys
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PACKAGE = Path(scorer_fast.__file__).parent
 COMMANDS = sorted(
     path.stem for path in Path(scorer_fast_commands.__path__[0]).glob("*.py") if not path.stem.startswith("_")
 )
@@ -49,3 +54,38 @@ def test_no_document_names_a_setting_that_is_none() -> None:
         if name not in known
     ]
     assert not found
+
+
+def test_every_system_check_stands_in_its_table() -> None:
+    """By its number, alone or as the end of a range."""
+    said = re.sub(
+        r"`W(\d+)` to `W(\d+)`",
+        lambda found: " ".join(f"`W{number:03}`" for number in range(int(found[1]), int(found[2]) + 1)),
+        (DOCS / "operations.md").read_text(),
+    )
+    numbers = {number for path in PACKAGE.rglob("*.py") for number in re.findall(r'"([EWI]\d{3})"', path.read_text())}
+    assert numbers
+    assert [number for number in sorted(numbers) if not re.search(rf"`(scorer_fast\.)?{number}`", said)] == []
+
+
+def test_every_counter_stands_in_the_table_of_metrics() -> None:
+    table = (DOCS / "monitoring.md").read_text()
+    assert [name for name in telemetry.COUNTERS if f".{name.rpartition('.')[2]}`" not in table] == []
+
+
+def test_what_is_stored_names_every_table() -> None:
+    said = (DOCS / "security.md").read_text()
+    tables = {model._meta.db_table for model in apps.get_app_config("scorer_fast").get_models()}
+    assert [table for table in sorted(tables) if f"`{table}`" not in said] == []
+
+
+def test_files_that_the_documents_name_are_there() -> None:
+    """`folder/file.py`, of the repository or of the package; the diary names what is gone."""
+    lost = []
+    for path in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
+        text = path.read_text() if path.stem != "history" else ""
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|sql|md|json|yml))`", text):
+            named = re.sub(r"^scorer_fast/", "", name)
+            if not ((ROOT / name).exists() or (PACKAGE / named).exists() or name.endswith("name_2.sql")):
+                lost.append(f"{path.name}: {name}")
+    assert not lost
