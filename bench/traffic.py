@@ -1,4 +1,4 @@
-"""The requests of the twenty operations, each in its steady state and, where it has one, as the first of its kind.
+"""The requests of the operations, each in its steady state and, where it has one, as the first of its kind.
 
 Which addresses serve what (bench/addresses.py has their numbers):
 
@@ -32,6 +32,7 @@ POSTING = ("embed_add_stamps", "cache_add_stamps", "cache_patch_stamps")
 LOOKUPS = (
     "embed_validate_api_key",
     "embed_weights",
+    "embed_config",
     "cache_weights",
     "cache_get_score",
     "check_bans",
@@ -121,9 +122,10 @@ class Requests:
             return [
                 http("GET", "/internal/embed/validate-api-key", {"X-API-Key": waiting_key(number)}) for number in keys
             ]
-        if operation == "embed_weights":
+        if operation in ("embed_weights", "embed_config"):
             fresh = islice(self._fresh[operation], wanted)
-            return [http("GET", f"/internal/embed/weights?community_id={3 + number}") for number in fresh]
+            path = f"/internal/embed/{operation.removeprefix('embed_')}?community_id="
+            return [http("GET", f"{path}{3 + number}") for number in fresh]
         if operation == "cache_weights":
             return [_ask(operation, 0)]
         if operation in LOOKUPS and operation != "cache_get_score":
@@ -177,6 +179,7 @@ ASKED: dict[str, Callable[[str, int], str]] = {
     "embed_score": lambda owner, _: http("GET", f"/internal/embed/score/{SCORER}/{owner}"),
     "embed_validate_api_key": lambda *_: http("GET", "/internal/embed/validate-api-key", KEY),
     "embed_weights": lambda *_: http("GET", f"/internal/embed/weights?community_id={SCORER}"),
+    "embed_config": lambda *_: http("GET", f"/internal/embed/config?community_id={SCORER}"),
     "cache_weights": lambda *_: http("GET", "/ceramic-cache/weights"),
     "cache_get_score": lambda owner, _: http("GET", f"/ceramic-cache/score/{owner}", bearer(owner)),
     "cache_calc_score": lambda owner, _: http(
