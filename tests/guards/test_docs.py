@@ -16,6 +16,7 @@ from scorer_fast.settings import Guard, GuardLimits, Host, ScorerFast, keys
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = Path(scorer_fast.__file__).parent
+DJANGOS = {"migrations", "models", "static", "templates"}  # folders that every Django app may have
 COMMANDS = sorted(
     path.stem for path in Path(scorer_fast_commands.__path__[0]).glob("*.py") if not path.stem.startswith("_")
 )
@@ -89,3 +90,11 @@ def test_files_that_the_documents_name_are_there() -> None:
             if not ((ROOT / name).exists() or (PACKAGE / named).exists() or name.endswith("name_2.sql")):
                 lost.append(f"{path.name}: {name}")
     assert not lost
+
+
+def test_the_layers_of_the_design_are_the_folders_that_are_there() -> None:
+    design = (DOCS / "design.md").read_text()
+    (layers,) = re.findall(r"^```\nscorer_fast/\n(.*?)^```", design, flags=re.MULTILINE | re.DOTALL)
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    assert set(re.findall(r"^  ([a-z_]+)/", layers, flags=re.MULTILINE)) == folders - DJANGOS
+    assert [name for name in re.findall(r"\b(?!manage\.)[a-z_]+\.py", layers) if not (PACKAGE / name).exists()] == []
