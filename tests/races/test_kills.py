@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import OperationalError, connection
 
@@ -15,7 +14,7 @@ from api.ceramic_cache.models import CeramicCache
 from scorer_fast.scoring import service
 from scorer_fast.scoring import write as writing
 from tests.factories import rows, tables
-from tests.factories.database import database_url
+from tests.factories.database import session
 from tests.factories.requests import entry, good
 from tests.factories.rows import OWNER
 from tests.races.together import crew
@@ -28,7 +27,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idl
 
 
 def terminate(pid: int) -> None:
-    with psycopg.connect(database_url(), autocommit=True) as other:
+    with session() as other:
         other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
@@ -49,7 +48,7 @@ def test_who_loses_and_then_dies_is_told(operation: str, one: Community, monkeyp
     def losing_then_dying(run: Any, plan: Any, checked: Any) -> Any:
         plans.append(plan)
         if len(plans) == 1:
-            with psycopg.connect(database_url(), autocommit=True) as other:
+            with session() as other:
                 other.execute("UPDATE ceramic_cache_ceramiccache SET updated_at = now() WHERE provider = 'Ens'")
             return real(run, plan, checked)
         written = real(run, plan, checked)
@@ -84,7 +83,7 @@ def killing(pause: float) -> Iterator[None]:
     stop = threading.Event()
 
     def kill() -> None:
-        with psycopg.connect(database_url(), autocommit=True) as other:
+        with session() as other:
             while not stop.wait(random.uniform(0, pause)):
                 other.execute(KILL_ONE)
 
@@ -120,14 +119,12 @@ def test_nothing_acknowledged_is_lost(one: Community) -> None:
         threads.together([lambda number=number: post(number) for number in range(8)])  # type: ignore[misc]
     assert statuses <= {201, 503}
     assert told
-    with psycopg.connect(database_url()) as reader:
-        stored = set(
-            reader.execute(
-                "SELECT address, stamp #>> '{credentialSubject,nullifiers,0}' FROM ceramic_cache_ceramiccache"
-            ).fetchall()
-        )
-        live = reader.execute(
+    with session() as reader:
+        reader.execute("SELECT address, stamp #>> '{credentialSubject,nullifiers,0}' FROM ceramic_cache_ceramiccache")
+        stored = set(reader.fetchall())
+        reader.execute(
             "SELECT address, count(*) FROM ceramic_cache_ceramiccache WHERE deleted_at IS NULL GROUP BY address"
-        ).fetchall()
+        )
+        live = reader.fetchall()
     assert set(told) <= stored
     assert all(count == 1 for _, count in live)

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from django.db import connection
 
 from api.account.models import Community
 from settings.embedded_postgres import EmbeddedPostgres
 from tests.factories import rows
-from tests.factories.database import database_url
+from tests.factories.database import database_url, session
 from tests.factories.scoring import reading, score
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,7 +86,7 @@ def dump(url: str, file: Path) -> None:
 
 def restore(file: Path, cluster: EmbeddedPostgres) -> str:
     """A new database of that dump; its URL."""
-    with psycopg.connect(cluster.url("postgres"), autocommit=True) as maintenance:
+    with session(cluster.url("postgres")) as maintenance:
         maintenance.execute("CREATE DATABASE restored")
     url = cluster.url("restored")
     run_program("pg_restore", "--no-owner", f"--dbname={url}", str(file))
@@ -105,7 +104,7 @@ def test_a_restored_row_is_read_anew(scored: None, new_cluster: Cluster, tmp_pat
     dump(database_url(), first)
     one = restore(first, new_cluster())
     assert score_twice(one) == (False, ["Ens", "Google"], ["Ens", "Google"])
-    with psycopg.connect(one) as there:
+    with session(one) as there:
         there.execute(TAMPER)
     dump(one, second)
     another = restore(second, new_cluster())
@@ -133,7 +132,7 @@ class copied:
 
     def _run(self, statement: str) -> None:
         maintenance = urlsplit(self._url)._replace(path="/postgres").geturl()
-        with psycopg.connect(maintenance, autocommit=True) as there:
+        with session(maintenance) as there:
             there.execute(statement)
 
     def __enter__(self) -> str:
