@@ -25,8 +25,8 @@ from django.utils.functional import SimpleLazyObject
 
 from .. import arrival, deadline, metrics, outages, overload, telemetry
 from ..errors import HandedOver, Problem, Refused
-from ..http import bodies, call
-from ..http.catalogue import OPERATIONS, Operation, find
+from ..http import bodies, call, catalogue
+from ..http.catalogue import OPERATIONS, Operation
 from ..settings import conf
 from . import circuit, figures, flags, outcomes, pool
 from .figures import Outcome
@@ -70,11 +70,9 @@ def dispatch(request: HttpRequest, control: Control) -> HttpResponse:
 
 def operation_of(request: HttpRequest) -> Operation | None:
     """The operation that ``request`` is for; None also inside a dispatch that is under way."""
-    path = request.path_info
-    if not path.startswith(_PREFIXES):
+    if not request.path_info.startswith(_PREFIXES) or hasattr(request, _SEEN):
         return None
-    found = find(request.method or "", path)
-    return None if found is None or hasattr(request, _SEEN) else found[0]
+    return catalogue.operation_of(request)
 
 
 def choose(operation: Operation, request: HttpRequest) -> Route | None:

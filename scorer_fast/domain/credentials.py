@@ -199,4 +199,4 @@ def read_expiry(written: Any) -> datetime:
 
 def effective_nullifiers(nullifiers: tuple[str, ...], *, multi: bool) -> tuple[str, ...]:
     """The nullifiers that take part in deduplication: all, or with ``multi`` off those of version ``v0``."""
-    return nullifiers if multi else tuple(n for n in nullifiers if n.startswith("v0"))
+    return nullifiers if multi else tuple([n for n in nullifiers if n[:2] == "v0"])

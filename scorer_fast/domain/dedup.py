@@ -66,8 +66,10 @@ def deduplicate(
         clash = _first_clash(nullifiers, links, address, now)
         if clash is None:
             counting.append(stamp)
+            expires_at = stamp.expires_at
             for nullifier in nullifiers:
-                claims[nullifier] = max(stamp.expires_at, claims.get(nullifier, stamp.expires_at))
+                if nullifier not in claims or claims[nullifier] < expires_at:
+                    claims[nullifier] = expires_at
         else:
             clashes.append(Clash(stamp, nullifiers))
             for nullifier in nullifiers:

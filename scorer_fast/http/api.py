@@ -19,7 +19,7 @@ from ..run import run_of
 from . import bodies, ceramic_cache, docs, embed, internal, v2
 from .alone import require_alone
 from .body import parse
-from .catalogue import BY_ID, find
+from .catalogue import BY_ID, operation_of
 from .problems import problem_response, refused_response
 from .routing import where_it_is
 
@@ -62,10 +62,10 @@ def _answering(view: View) -> View:
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        found = find(request.method or "", request.path_info) if run_of(request).is_live else None
-        if found is None:
+        operation = operation_of(request) if run_of(request).is_live else None
+        if operation is None:
             return view(request, *args, **kwargs)
-        with telemetry.operation(found[0].id, request) as running:
+        with telemetry.operation(operation.id, request) as running:
             response = view(request, *args, **kwargs)
             running.status = response.status_code
             return response
@@ -79,11 +79,11 @@ def _standing_alone(view: View) -> View:
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         started = time.perf_counter()
-        found = find(request.method or "", request.path_info)
-        if found is None:
+        one = operation_of(request)
+        if one is None:
             return view(request, *args, **kwargs)
         try:
-            with overload.admitted(found[0].id, request, is_scoring=found[0].writes), deadline.serving(request):
+            with overload.admitted(one.id, request, is_scoring=one.writes), deadline.serving(request):
                 bodies.require_small(request)
                 response = view(request, *args, **kwargs)
         except Refused as refused:
@@ -93,10 +93,10 @@ def _standing_alone(view: View) -> View:
         except Exception as error:
             if not is_outage(error):
                 raise
-            tell(found[0].id, error, request_id=telemetry.request_id(request))
+            tell(one.id, error, request_id=telemetry.request_id(request))
             response = problem_response(Problem.UNAVAILABLE)
         bodies.leave_unread(request)
-        one, status = found[0], response.status_code
+        status = response.status_code
         outcome = "ok" if status < 400 else "client_error" if status < 500 else "error"
         record_duration(one.id, one.method, one.path, "fast", time.perf_counter() - started, outcome, status)
         return response
@@ -113,9 +113,9 @@ def _for_one_address(view: View) -> View:
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        found = find(request.method or "", request.path_info)
-        if found is not None:
-            require_alone(found[0], request, kwargs)
+        operation = operation_of(request)
+        if operation is not None:
+            require_alone(operation, request, kwargs)
         return view(request, *args, **kwargs)
 
     return answer

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from django.http import HttpRequest
+
 from .. import revision
 from ..settings import conf
 
@@ -169,3 +171,16 @@ def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         if match is not None and operation.is_there:
             return operation, match.groupdict()
     return None
+
+
+_FOUND = "_scorer_fast_operation"
+
+
+def operation_of(request: HttpRequest) -> Operation | None:
+    """The operation that ``request`` is for; looked for once."""
+    known: tuple[Operation | None] | None = getattr(request, _FOUND, None)
+    if known is None:
+        found = find(request.method or "", request.path_info)
+        known = (None if found is None else found[0],)
+        setattr(request, _FOUND, known)
+    return known[0]

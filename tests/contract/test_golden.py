@@ -16,6 +16,7 @@ NEW_IDS = """
     FROM information_schema.columns
     WHERE table_schema = current_schema()
       AND is_identity = 'YES'
+      AND table_name <> 'django_migrations'
 """
 
 # By folder and name: both revisions of the host, on one database at the newer schema.

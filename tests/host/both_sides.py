@@ -120,7 +120,8 @@ def _restart(number: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.columns "
-            "WHERE table_schema = current_schema() AND column_name = 'id' AND is_identity = 'YES'"
+            "WHERE table_schema = current_schema() AND column_name = 'id' AND is_identity = 'YES' "
+            "AND table_name <> 'django_migrations'"  # whose rows stay
         )
         for (table,) in cursor.fetchall():
             cursor.execute(f'ALTER TABLE "{table}" ALTER COLUMN id RESTART WITH {number}')
