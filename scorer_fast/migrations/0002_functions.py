@@ -7,6 +7,7 @@ from django.db import migrations
 from ._postgresql import PostgreSQL
 
 DROP = """
+DROP FUNCTION IF EXISTS scorer_fast_flags_1;
 DROP FUNCTION IF EXISTS scorer_fast_contributions_1;
 DROP FUNCTION IF EXISTS scorer_fast_stored_score_1;
 DROP FUNCTION IF EXISTS scorer_fast_write_batch_1;
