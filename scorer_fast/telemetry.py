@@ -1,6 +1,6 @@
 """Spans, counters and the one log line per request, the same for all operations.
 
-Spans and counters go through ``opentelemetry-api`` alone: without an SDK nothing happens. The log line is
+Spans and counters go through ``opentelemetry-api`` (``otel.py``), once somebody has loaded it. The log line is
 a stdlib record of the logger ``scorer_fast.request`` with its facts in ``extra``. No header, key, token or
 body ever becomes a fact.
 """
@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 import uuid
 from contextvars import ContextVar
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from django.http import HttpRequest
-from opentelemetry import context as otel_context
-from opentelemetry import metrics, trace
-from opentelemetry.trace import Status, StatusCode
 
 from .errors import HandedOver
 
@@ -26,41 +24,35 @@ logger = logging.getLogger("scorer_fast.request")
 # Of a request's facts, those that the message itself bears: a host's log format need not print ``extra``.
 IN_LINE = ("operation", "status", "duration_ms", "outcome", "request_id")
 LINE = " ".join(f"{name}=%s" for name in IN_LINE)
-_tracer = trace.get_tracer("scorer_fast")
-_meter = metrics.get_meter("scorer_fast")
-otel_context.get_current()  # loads the context implementation now, not in the first request
-
-COUNTERS = {
-    "signatures.verified": "signatures didkit found good",
-    "signatures.remembered": "signatures not asked about again",
-    "signatures.rejected": "signatures didkit found bad",
-    "signatures.strange": "signatures not asked about: the credential's context has no known form (STRICT_CONTEXT)",
-    "signatures.lethal": "credentials that ended the process that looked at them",
-    "claims.lost": "decisions dropped because a nullifier had an owner by then",
-    "writes.retried": "decisions dropped because what was read had changed",
-    "stamps.unreadable": "stamps left out because a field is not what the format says",
-    "cutover.fallbacks": "requests the host answered because the fast path failed",
-    "cutover.circuit_open": "requests the host answered while a circuit was open",
-    "cutover.linked": "requests the host answered because it scores linked addresses together",
-    "cutover.no_thread": "requests that were not shadowed for want of a thread",
-    "overload.shed": "requests that were told to come again before any work was done",
-}
-_counters = {name: _meter.create_counter(f"scorer_fast.{name}", description=text) for name, text in COUNTERS.items()}
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}\Z")
 _REQUEST_ID_SEEN = "_scorer_fast_request_id"
 _facts: ContextVar[dict[str, Any] | None] = ContextVar("scorer_fast_facts", default=None)
+_otel: ModuleType | None = None
+
+
+def listener() -> Any:
+    """The module ``otel``, once somebody has loaded OpenTelemetry's API; None before: then no SDK is there to listen.
+
+    Loading it takes a cold start as long as a tenth of this app's imports.
+    """
+    global _otel
+    if _otel is None and "opentelemetry" in sys.modules:
+        from . import otel
+
+        _otel = otel
+    return _otel
 
 
 def count(name: str, amount: int = 1, *, operation: str | None = None) -> None:
-    """Add to a counter of :data:`COUNTERS`, and to the request's log line.
+    """Add to a counter of ``otel.COUNTERS``, and to the request's log line.
 
     The counter's attribute ``operation``: that of the request under way, where it is not given.
     """
     if amount:
         facts = _facts.get()
-        of = operation or (facts or {}).get("operation")
-        _counters[name].add(amount, {"operation": of} if of else None)
+        if (otel := listener()) is not None:
+            of = operation or (facts or {}).get("operation")
+            otel.counters[name].add(amount, {"operation": of} if of else None)
         if facts is not None:
             facts[name] = facts.get(name, 0) + amount
 
@@ -75,14 +67,13 @@ def note(**facts: Any) -> None:
 class step:
     """A span around one step that costs (auth, read, verify, decide, write); its milliseconds reach the log line."""
 
-    __slots__ = ("_name", "_span", "_started", "_token")
+    __slots__ = ("_name", "_span", "_started")
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __enter__(self) -> None:
-        self._span = _tracer.start_span(f"scorer_fast.{self._name}")
-        self._token = otel_context.attach(trace.set_span_in_context(self._span)) if self._span.is_recording() else None
+        self._span = None if (otel := listener()) is None else otel.Span(self._name)
         self._started = time.perf_counter()
 
     def __exit__(
@@ -93,11 +84,8 @@ class step:
         if facts is not None:
             field = f"{self._name}_ms"
             facts[field] = round(facts.get(field, 0.0) + milliseconds, 3)
-        if self._token is not None:
-            if error is not None:
-                self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-            otel_context.detach(self._token)
-        self._span.end()
+        if self._span is not None:
+            self._span.end(failed=error is not None, why=error)
 
 
 def request_id(request: HttpRequest) -> str:
@@ -119,7 +107,7 @@ def known_as(request: HttpRequest, identifier: str) -> None:
 class operation:
     """The span and the log line of one request to one operation."""
 
-    __slots__ = ("_facts", "_id", "_reset", "_span", "_started", "_token", "status")
+    __slots__ = ("_facts", "_id", "_reset", "_span", "_started", "status")
 
     def __init__(self, operation_id: str, request: HttpRequest) -> None:
         self._id = operation_id
@@ -131,8 +119,7 @@ class operation:
         self.status: int | None = None
 
     def __enter__(self) -> operation:
-        self._span = _tracer.start_span(f"scorer_fast.{self._id}", kind=trace.SpanKind.SERVER)
-        self._token = otel_context.attach(trace.set_span_in_context(self._span)) if self._span.is_recording() else None
+        self._span = None if (otel := listener()) is None else otel.Span(self._id, otel.SpanKind.SERVER)
         self._reset = _facts.set(self._facts)
         self._started = time.perf_counter()
         return self
@@ -147,12 +134,8 @@ class operation:
         facts["status"] = self.status
         facts.setdefault("outcome", _outcome(self.status, error))
         _facts.reset(self._reset)
-        if self._token is not None:
-            self._span.set_attributes({name: value for name, value in facts.items() if value is not None})
-            if error is not None or (self.status or 0) >= 500:
-                self._span.set_status(Status(StatusCode.ERROR, type(error).__name__ if error else None))
-            otel_context.detach(self._token)
-        self._span.end()
+        if self._span is not None:
+            self._span.end(failed=error is not None or (self.status or 0) >= 500, why=error, facts=facts)
         if logger.isEnabledFor(logging.INFO):
             logger.info(LINE, *(facts[name] for name in IN_LINE), extra=facts)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from django.db import connections
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from ..metrics import meter
+from ..otel import meter
 from ..settings import conf
 from . import pool
 

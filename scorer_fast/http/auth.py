@@ -13,7 +13,6 @@ from ..lookups.api_key_queries import ApiKeyRow
 from ..lookups.api_keys import authenticate
 from ..run import run_of
 from ..settings import conf
-from ..telemetry import note, step
 from . import tokens
 
 
@@ -83,10 +82,7 @@ class TokenAuth(HttpBearer):
         return self.authenticate(request, token)
 
     def authenticate(self, request: HttpRequest, token: str) -> Token:
-        with step("auth"):
-            address = tokens.address_of(token)
-        note(address=address)
-        return Token(address)
+        return Token(tokens.authenticate(token))
 
 
 api_key_auth = ApiKeyAuth()

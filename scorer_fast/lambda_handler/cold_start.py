@@ -6,7 +6,9 @@ Run it where the function's code and environment are (its container image, say),
 the operation by a request that is refused, so that nothing is written; ``--event FILE`` asks by an event of yours, for
 real. ``--bare`` has the files of Python and of its packages out of the file cache before each start, as a new instance.
 
-A process imports in one order: what Django or the host have imported already is theirs, not this app's.
+A process imports in one order: what Django or the host have imported already is theirs, not this app's. Without
+bytecode (``__pycache__``: pip writes it, some images leave it out) Python compiles every module at each start; the
+command says so.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -50,8 +53,14 @@ REQUESTS: dict[str, tuple[str, str]] = {
 STARTED = """
 import sys, time
 def mark(part):
+    now = time.monotonic()
+    try:
+        with open("/proc/self/schedstat") as told:
+            waited = int(told.read().split()[1]) / 1e9
+    except (OSError, LookupError, ValueError):
+        waited = 0.0
     sys.stderr.flush()
-    sys.stderr.write(f"\\npart {part} {time.monotonic()}\\n")
+    sys.stderr.write(f"\\npart {part} {now} {waited}\\n")
     sys.stderr.flush()
 mark("interpreter")
 """
@@ -66,6 +75,9 @@ from scorer_fast.lambda_handler import serving
 mark("imports")
 status = serving.asked_fast(json.loads(sys.argv[1]))
 mark("answer")
+import os
+files = [getattr(module, "__cached__", None) for module in list(sys.modules.values())]
+sys.stderr.write(f"compiled {sum(1 for file in files if file and not os.path.exists(file))}\\n")
 if status is None or status >= 500:
     sys.exit(f"the fast path did not answer (status {status}): is the database in reach?")
 """
@@ -81,14 +93,21 @@ mark("host")
 
 
 class Start(NamedTuple):
-    """Seconds of one start. ``setup`` and ``answer`` are without this app's ``imports``; ``host`` is what importing
-    the host's own handler takes a process without this app's handler (0 where there is none)."""
+    """Seconds of one start, but for those that it ``waited`` for a core. ``setup`` and ``answer`` are without this
+    app's ``imports``; ``host`` is what importing the host's own handler takes a process without this app's handler
+    (0 where there is none).
+
+    ``modules``: how many modules the imports are. ``compiled``: modules of the process without bytecode.
+    """
 
     interpreter: float
     setup: float
     imports: float
     answer: float
     host: float
+    waited: float = 0.0
+    modules: int = 0
+    compiled: int = 0
 
     @property
     def total(self) -> float:
@@ -97,88 +116,102 @@ class Start(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One part of a process: when it ended, and the seconds of this app's imports in it."""
+    """One part of a process: its seconds, those of them that it waited for a core, and this app's imports in it, in
+    seconds and in modules."""
 
     name: str
-    ended: float
+    seconds: float
+    waited: float
     imports: float
+    modules: int
+
+    @property
+    def busy(self) -> float:
+        """Seconds but for the waiting."""
+        return self.seconds - self.waited
+
+    @property
+    def own(self) -> float:
+        """Seconds of the imports but for their share of the waiting."""
+        return self.imports * self.busy / self.seconds
 
 
 def measure(event: dict[str, Any], *, environment: dict[str, str] | None = None, bare: bool = False) -> Start:
     """One start that answers ``event``; RuntimeError with what the process said where it failed."""
     environment = dict(os.environ) if environment is None else environment
-    began, parts = _run(OURS, json.dumps(event), environment, bare)
-    seconds = dict(zip((part.name for part in parts), _durations(began, parts), strict=True))
-    ours = {part.name: part.imports for part in parts}
-    host = 0.0
+    parts, compiled = _run(OURS, json.dumps(event), environment, bare)
+    interpreter, setup, imports, answer = parts
     name = environment.get(HOST_HANDLER, "").rpartition(".")[0]
-    if name:
-        host_began, host_parts = _run(HOSTS, name, environment, bare)
-        host = _durations(host_began, host_parts)[-1]
     return Start(
-        interpreter=seconds["interpreter"],
-        setup=seconds["setup"] - ours["setup"],
-        imports=sum(ours.values()),
-        answer=seconds["imports"] - ours["imports"] + seconds["answer"] - ours["answer"],
-        host=host,
+        interpreter=interpreter.busy,
+        setup=setup.busy - setup.own,
+        imports=sum(part.own for part in parts),
+        answer=imports.busy - imports.own + answer.busy - answer.own,
+        host=_run(HOSTS, name, environment, bare)[0][-1].busy if name else 0.0,
+        waited=sum(part.waited for part in parts),
+        modules=sum(part.modules for part in parts),
+        compiled=compiled,
     )
 
 
-def _durations(began: float, parts: list[Part]) -> list[float]:
-    ends = [began, *(part.ended for part in parts)]
-    return [later - earlier for earlier, later in pairwise(ends)]
-
-
-def _run(program: str, argument: str, environment: dict[str, str], bare: bool) -> tuple[float, list[Part]]:
+def _run(program: str, argument: str, environment: dict[str, str], bare: bool) -> tuple[list[Part], int]:
+    """Its parts, and how many modules had no bytecode."""
     if bare:
-        forget_files()
-    began = time.monotonic()
-    ended = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", program, argument],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
-        raise RuntimeError("\n".join(said[-20:]))
-    return began, list(_parts(ended.stderr))
+        forget_files(environment.get("PYTHONPYCACHEPREFIX"))
+    with tempfile.TemporaryFile("w+") as said:  # no pipe: it would have to wait for this process
+        began = time.monotonic()
+        command = [sys.executable, "-X", "importtime", "-c", program, argument]
+        code = subprocess.run(command, env=environment, stdout=said, stderr=said, check=False).returncode
+        said.seek(0)
+        text = said.read()
+    if code:
+        lines = [line for line in text.splitlines() if not line.startswith("import time:")]
+        raise RuntimeError("\n".join(lines[-20:]))
+    compiled = re.search(r"^compiled (\d+)$", text, re.MULTILINE)
+    return list(_parts(text, began)), int(compiled[1]) if compiled else 0
 
 
-def _parts(lines: str) -> Iterator[Part]:
+def _parts(lines: str, began: float) -> Iterator[Part]:
     seen: list[tuple[str, int, int]] = []
+    last, waited_by_then = began, 0.0
     for line in lines.splitlines():
         if line.startswith("part "):
-            _, name, ended = line.split()
-            yield Part(name, float(ended), own_imports(seen) / 1_000_000)
-            seen = []
+            _, name, ended, waited = line.split()
+            microseconds, modules = own_imports(seen)
+            yield Part(name, float(ended) - last, float(waited) - waited_by_then, microseconds / 1_000_000, modules)
+            seen, last, waited_by_then = [], float(ended), float(waited)
         elif line.startswith("import time:") and "|" in line:
             _, cumulative, name = line.removeprefix("import time:").split("|")
             if cumulative.strip().isdigit():
                 seen.append((name.strip(), (len(name) - len(name.lstrip()) - 1) // 2, int(cumulative)))
 
 
-def own_imports(imported: list[tuple[str, int, int]]) -> int:
-    """Microseconds of this app's modules and what they were the first to import.
+def own_imports(imported: list[tuple[str, int, int]]) -> tuple[int, int]:
+    """Microseconds, and number, of this app's modules and what they were the first to import.
 
     ``imported``: name, depth and cumulative microseconds of each import, the imported before the importing, as
     Python's ``-X importtime`` lists them.
     """
-    total, inside = 0, None
+    total, modules, inside = 0, 0, None
     for name, depth, cumulative in reversed(imported):
         if inside is not None and depth > inside:
+            modules += 1
             continue
         inside = None
         if name.partition(".")[0] == PACKAGE:
             total += cumulative
+            modules += 1
             inside = depth
-    return total
+    return total, modules
 
 
-def forget_files() -> None:
-    """Have the system drop the files of Python and of its packages from its cache; those that others map stay."""
+def forget_files(bytecode: str | None = None) -> None:
+    """Have the system drop the files of Python and of its packages from its cache; those that others map stay.
+
+    ``bytecode``: the folder where it is kept apart from them.
+    """
     places = {sysconfig.get_path(name) for name in ("stdlib", "platlib", "purelib")} | {os.getcwd()}
+    places |= {bytecode} if bytecode else set()
     for place in sorted(places):
         for path in Path(place).rglob("*"):
             if path.suffix in (".py", ".pyc", ".so") and path.is_file():
@@ -203,7 +236,8 @@ def event_of(operation: str) -> dict[str, Any]:
 
 def middle(starts: list[Start]) -> Start:
     """The median of each part."""
-    return Start(*(median(part) for part in zip(*starts, strict=True)))
+    found = Start(*(median(part) for part in zip(*starts, strict=True)))
+    return found._replace(modules=int(found.modules), compiled=int(found.compiled))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -229,13 +263,18 @@ def told(start: Start) -> str:
     rows = [
         ("the interpreter", start.interpreter),
         ("Django's and the host's own set-up", start.setup),
-        (f"imports of {PACKAGE} (at most {IMPORTS_LIMIT})", start.imports),
+        (f"{start.modules} imports of {PACKAGE} (at most {IMPORTS_LIMIT})", start.imports),
         ("connection, flags and answer", start.answer),
         ("until the first answer", start.total),
     ]
     if start.host:
         rows.append(("for comparison: the host's handler, imported alone", start.interpreter + start.host))
-    return "".join(f"{seconds:8.3f} s  {name}\n" for name, seconds in rows)
+    if start.waited >= 0.0005:
+        rows.append(("more, waiting for a core: other processes have them, or a quota is used up", start.waited))
+    lines = [f"{seconds:8.3f} s  {name}" for name, seconds in rows]
+    if start.compiled:
+        lines.append(f"{start.compiled} modules have no bytecode and were compiled: python -m compileall, in the image")
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from pytest_django import Settings
 
-from scorer_fast import metrics
+from scorer_fast import metrics, otel
 from scorer_fast.cutover import figures, flags, gauges, rollout
 from scorer_fast.cutover.figures import Outcome
 from tests.cutover.conftest import MIDDLEWARE, OWNER, SCORE
@@ -27,9 +27,9 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     """An SDK of the test's own."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    monkeypatch.setattr(metrics, "meter", provider.get_meter("scorer_fast"))
-    monkeypatch.setattr(gauges, "meter", metrics.meter)
-    monkeypatch.setattr(metrics, "_durations", metrics._histogram())
+    monkeypatch.setattr(otel, "meter", provider.get_meter("scorer_fast"))
+    monkeypatch.setattr(gauges, "meter", otel.meter)
+    monkeypatch.setattr(otel, "durations", otel._histogram())
     gauges.reset()
     gauges.register()
     yield reader
@@ -53,7 +53,7 @@ def test_both_sides_are_told_by_operation(
     flags.set_mode("v2_score", "split", 0, allow=[OWNER], **WHO)
     for address in (OWNER, OWNER, "0x" + "b2" * 20):
         client.get(SCORE.replace(OWNER, address))
-    found = points(reader)[metrics.NAME]
+    found = points(reader)[otel.DURATION]
     assert {tuple(sorted(point.attributes.items())): point.count for point in found} == {
         (
             ("http.request.method", "GET"),
@@ -65,7 +65,7 @@ def test_both_sides_are_told_by_operation(
         ): count
         for side, outcome, count in (("fast", "ok", 2), ("legacy", "ok", 1))
     }
-    assert all(point.explicit_bounds == metrics.BOUNDS for point in found)
+    assert all(point.explicit_bounds == otel.SECONDS for point in found)
 
 
 def test_a_fallback_has_no_status_of_its_own(
@@ -78,7 +78,7 @@ def test_a_fallback_has_no_status_of_its_own(
     flags.set_mode("v2_score", "fast", **WHO)
     fast_path(lambda request: JsonResponse({}, status=500))
     client.get(SCORE)
-    found = {point.attributes["side"]: point.attributes for point in points(reader)[metrics.NAME]}
+    found = {point.attributes["side"]: point.attributes for point in points(reader)[otel.DURATION]}
     assert (found["fast"]["outcome"], found["fast"]["status_class"]) == ("fallback", "none")
     assert (found["legacy"]["outcome"], found["legacy"]["status_class"]) == ("stood_in", "2xx")
 

@@ -20,7 +20,7 @@ from pytest_django import Settings
 
 from api.account.models import Community
 from api.demo_issuer import Claim
-from scorer_fast import telemetry
+from scorer_fast import otel
 from scorer_fast.errors import VerifierDown
 from scorer_fast.http.catalogue import OPERATIONS
 from scorer_fast.scoring import service as scoring
@@ -43,11 +43,11 @@ def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     provider.add_span_processor(SimpleSpanProcessor(SPANS))
     reader = InMemoryMetricReader()
     meter = MeterProvider([reader]).get_meter("scorer_fast")
-    monkeypatch.setattr(telemetry, "_tracer", provider.get_tracer("scorer_fast"))
+    monkeypatch.setattr(otel, "tracer", provider.get_tracer("scorer_fast"))
     monkeypatch.setattr(
-        telemetry,
-        "_counters",
-        {name: meter.create_counter(f"scorer_fast.{name}") for name in telemetry.COUNTERS},
+        otel,
+        "counters",
+        {name: meter.create_counter(f"scorer_fast.{name}") for name in otel.COUNTERS},
     )
     READERS[:] = [reader]
     SPANS.clear()
@@ -379,7 +379,7 @@ sys.meta_path.insert(0, NoSdk())
 import django
 django.setup()
 from django.test import RequestFactory
-from scorer_fast import telemetry
+from scorer_fast import otel, telemetry
 before = set(sys.modules)
 request = RequestFactory().get("/")
 with telemetry.operation("v2_score", request) as running:
@@ -399,7 +399,7 @@ def test_without_an_sdk_nothing_happens_and_nothing_is_imported_late() -> None:
 
 
 def test_what_the_contract_wants_counted() -> None:
-    assert set(telemetry.COUNTERS) >= {
+    assert set(otel.COUNTERS) >= {
         "signatures.verified",
         "signatures.remembered",
         "signatures.rejected",

@@ -11,6 +11,7 @@ import pytest
 
 from scorer_fast.cutover import flags
 from scorer_fast.db import watchdog
+from scorer_fast.http.catalogue import BY_ID, Auth
 from tests.factories.database import database_url
 from tests.host import asks
 from tests.lambda_handler.conftest import OWNER, fill
@@ -35,7 +36,6 @@ print(json.dumps({"imported": imported, "answers": answers, "modules": sorted(sy
 """
 
 
-NOBODY = "0x" + "0b" * 20
 SETTINGS = "tests.lambda_handler.function_settings"
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,34 +151,46 @@ def test_the_hosts_whole_application_answers_a_health_check_too() -> None:
     assert answers["threads"] == [watchdog.NAME]
 
 
-# What only some operation, or some other way of asking, needs: pages, checks, guard, shadow, Ninja's views, signatures.
+# What no function needs: pages, checks, guard, shadow, Ninja's views, signatures that are remembered, spans of nobody.
 NOT_NEEDED = {
     "apig_wsgi",
     "Crypto",
     "didkit",
     "django_ratelimit",
-    "jwt",
+    "hypothesis",
     "multiprocessing",
+    "ninja.security",
+    "opentelemetry",
     "scorer_fast.console.pages",
     "scorer_fast.cutover.gauges",
     "scorer_fast.cutover.guard",
+    "scorer_fast.cutover.rollout",
     "scorer_fast.cutover.shadow.run",
     "scorer_fast.doctor",
     "scorer_fast.http.api",
+    "scorer_fast.http.auth",
     "scorer_fast.http.schemas",
     "scorer_fast.management",
+    "scorer_fast.otel",
     "scorer_fast.scoring.rescore",
+    "statistics",
 }
+OF_TOKENS = {"cryptography", "jwt", "scorer_fast.http.tokens"}
 
 
-def test_nothing_is_imported_that_the_operation_does_not_need(secrets: str) -> None:
+@pytest.mark.parametrize(
+    ("is_of_tokens", "needless"), [(False, NOT_NEEDED | OF_TOKENS), (True, NOT_NEEDED)], ids=["no token", "token"]
+)
+def test_nothing_is_imported_that_the_operations_do_not_need(
+    is_of_tokens: bool, needless: set[str], secrets: str
+) -> None:
     fill()
-    asked = [of("cache_weights"), of("embed_validate_api_key"), of("v2_score")]
-    asked[-1]["path"] = asked[-1]["path"].replace(OWNER, NOBODY)  # who has no stamp to verify
-    for operation in ("cache_weights", "embed_validate_api_key", "v2_score"):
+    operations = [name for name in HOST if (BY_ID[name].auth is Auth.TOKEN) == is_of_tokens]
+    for operation in operations:
         flags.set_mode(operation, "fast", None, "a test", "test")
-    found = run(*asked, SCORER_FAST_HOST_HANDLER=HOST["v2_score"], SCORER_FAST_LAMBDA_SETUP=READY, HOST_SECRETS=secrets)
-    assert [answer["headers"]["X-Scorer-Path"] for answer in found["answers"]] == ["fast"] * 3
-    assert [answer["statusCode"] for answer in found["answers"]] == [200] * 3
-    loaded = NOT_NEEDED & {*found["modules"]}
-    assert not loaded
+    environment = {"SCORER_FAST_HOST_HANDLER": HOST["v2_score"], "SCORER_FAST_LAMBDA_SETUP": READY}
+    found = run(*map(of, operations), HOST_SECRETS=secrets, **environment)
+    answers = found["answers"]
+    assert [answer["headers"]["X-Scorer-Path"] for answer in answers] == ["fast"] * len(operations)
+    assert [answer["statusCode"] for answer in answers] == [BY_ID[name].status for name in operations]
+    assert not needless & {*found["modules"]}
