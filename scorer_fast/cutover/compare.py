@@ -43,6 +43,9 @@ class Difference(NamedTuple):
     candidate: Any
 
 
+FUNCTION_FAILED = "An error has occurred"  # with 400, as `error` or `detail`
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one side answered and, where it is known, the rows as they are afterwards (None: not known)."""
@@ -59,6 +62,14 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return NOT_JSON
+
+    @property
+    def failed(self) -> bool:
+        """Whether that side failed: a 5xx, or what the host's Lambda functions make of any exception."""
+        if self.status != 400:
+            return self.status >= 500
+        body = self.json()
+        return isinstance(body, dict) and FUNCTION_FAILED in (body.get("error"), body.get("detail"))
 
 
 class _NotJson:

@@ -75,14 +75,14 @@ class Case:
     fact: Fact
 
     def failed_and_refused(self, *statuses: int) -> bool:
-        """Whether the host failed (5xx) where the candidate refuses with one of ``statuses`` (any 4xx)."""
+        """Whether the host failed where the candidate refuses with one of ``statuses`` (any 4xx)."""
         status = self.candidate.status
-        return self.control.status >= 500 and (status in statuses if statuses else 400 <= status < 500)
+        return self.control.failed and (status in statuses if statuses else 400 <= status < 500)
 
     def detail(self) -> Any:
-        """The candidate's ``detail``."""
+        """The text of the candidate's error."""
         body = self.candidate.json()
-        return body.get("detail") if isinstance(body, dict) else None
+        return body.get("detail", body.get("error")) if isinstance(body, dict) else None
 
 
 class Deliberate(NamedTuple):
@@ -152,7 +152,7 @@ def _token_without_address(case: Case) -> bool:
     address = did.rpartition(":")[2] if isinstance(did, str) else ""
     # The host fails; a token of RS256 that has a did, whatever it says, it lets in.
     let_in = case.request.algorithm == "RS256" and isinstance(did, str) and case.control.status != 401
-    return (case.control.status >= 500 or let_in) and case.candidate.status == 401 and not _ADDRESS.match(address)
+    return (case.control.failed or let_in) and case.candidate.status == 401 and not _ADDRESS.match(address)
 
 
 def _token_of_another(case: Case) -> bool:
@@ -298,13 +298,20 @@ DELIBERATE: tuple[Deliberate, ...] = (
         "ban_of_null_hash",
         "check_bans with a null hash: 200, hash null",
         frozenset({"check_bans"}),
-        lambda case: case.control.status >= 500 and case.candidate.status == 200 and _null(case, "hash"),
+        lambda case: case.control.failed and case.candidate.status == 200 and _null(case, "hash"),
     ),
     Deliberate(
         "ban_of_null_id",
         "check_bans with a null id: 400",
         frozenset({"check_bans"}),
         lambda case: case.failed_and_refused(400) and _null(case, "id"),
+    ),
+    Deliberate(
+        "own_words",
+        "a Lambda function of the host's says 400 to what it failed at; this app says why, with the same status",
+        _EVERY,
+        lambda case: case.failed_and_refused(400) and case.control.status == 400,
+        re.compile(r"body\.(error|detail)\Z"),
     ),
     Deliberate(
         "not_storable",
@@ -316,8 +323,8 @@ DELIBERATE: tuple[Deliberate, ...] = (
     Deliberate("key_expired", "expired API key: 401", _KEYED, _refused(401, KEY_EXPIRED)),
     Deliberate(
         "key_revoked",
-        "on embed_validate_api_key a revoked API key too: 401",
-        frozenset({"embed_validate_api_key"}),
+        "on embed_validate_api_key, and in a Lambda function, a revoked API key too: 401",
+        _KEYED,
         _refused(401, KEY_REVOKED),
     ),
     Deliberate("key_sha512", "keys written by djangorestframework-api-key 3: let in", _KEYED, _let_in),

@@ -497,6 +497,19 @@ def test_what_tables_cannot_hold_may_be_refused(sent: RecordedRequest) -> None:
     assert rules("check_bans", answer({}), answer(DETAIL, 422), sent) == {"mismatch"}
 
 
+@pytest.mark.parametrize("key", ["error", "detail"])
+def test_a_lambda_function_fails_by_a_400(key: str) -> None:
+    failed, said = answer({key: "An error has occurred"}, 400), answer({key: "Bad request"}, 400)
+    assert failed.failed
+    assert not said.failed
+    assert not answer({key: "An error has occurred"}, 404).failed
+    assert not answer(["An error has occurred"], 400).failed
+    assert rules("embed_add_stamps", failed, said, request("embed_add_stamps", {})) == {"own_words"}
+    assert rules("embed_add_stamps", said, failed, request("embed_add_stamps", {})) == {"mismatch"}
+    assert rules("embed_add_stamps", failed, answer(SCORE), request("embed_add_stamps", {})) == {"mismatch"}
+    assert rules("cache_add_stamps", failed, answer(DETAIL, 401), request(did="")) == {"token_without_address"}
+
+
 def test_an_ordinary_request_is_storable() -> None:
     dated = {**GOOD, "expirationDate": "2099-01-01T00:00:00.123Z", "issuanceDate": "2025-06-01"}
     sent = request("cache_add_stamps", [{"provider": "Google", "stamp": dated}])

@@ -91,7 +91,7 @@ def shadow(operation: Operation, request: HttpRequest, control: Callable[[HttpRe
         leave(visit, cut=True)
         abandon(handle, HOST_RAISED)
         raise
-    leave(visit, cut=response.status_code >= 500)
+    leave(visit, cut=_of(response).failed)
     if handle is not None:
         after(handle, response)
     return response
@@ -173,7 +173,7 @@ def after(handle: Handle, response: HttpResponse) -> None:
             abandon(handle, NOT_COMPARABLE)
             return
         handle.ended = datetime.now(UTC)
-        handle.answer = Answer(response.status_code, bytes(response.content))
+        handle.answer = _of(response)
         left = call.front_of(handle.request).seconds_left() - LEAST_SECONDS
         handle.deadline = time.monotonic() + min(conf.shadow_deadline_seconds, left)
         if conf.runs_threads or _on_event_loop():
@@ -183,6 +183,10 @@ def after(handle: Handle, response: HttpResponse) -> None:
             process(handle)
     except Exception as error:
         _count_failure(handle.operation, error)
+
+
+def _of(response: HttpResponse) -> Answer:
+    return Answer(response.status_code, b"" if getattr(response, "streaming", False) else bytes(response.content))
 
 
 def process(handle: Handle) -> None:
@@ -300,7 +304,7 @@ def _outcome(handle: Handle) -> str:
     case = Case(handle.operation.id, handle.recorded, control, candidate, _facts(handle, candidate.rows))
     unasked, on_purpose = deliberate.sort_out(case, found.differences)
     mismatches, explained, by = races.explain(handle, control, candidate, unasked)
-    failed = control.status >= 500
+    failed = control.failed
     category = Category.HOST_FAILED if failed else Category.MISMATCH
     kept = [(category, "", difference) for difference in mismatches]
     kept += [(_EXPLAINED[by], "", difference) for difference in explained]
@@ -325,7 +329,7 @@ def _raised(handle: Handle, error: Exception) -> str:
         str(error) or type(error).__name__,
     )
     candidate = Answer(500, json.dumps({"exception": repr(error)}).encode())
-    failed = handle.answer.status >= 500
+    failed = handle.answer.failed
     category = Category.HOST_FAILED if failed else Category.MISMATCH
     findings.store(handle, handle.answer, candidate, [(category, "", difference)])
     return HOST_FAILED if failed else MISMATCHED

@@ -11,7 +11,7 @@ from ninja.errors import HttpError
 
 from api.account.models import Community
 from api.ceramic_cache.models import CeramicCache
-from tests.host import schemas, scoring, stamps
+from tests.host import addresses, schemas, scoring, stamps
 from tests.host.auth import AccessToken
 from tests.host.aws_lambdas.dialect import BadRequest, Event, function, header, parameters
 from tests.host.views import ceramic_cache
@@ -95,9 +95,10 @@ async def _cache_weights() -> Any:
 def _address(event: Event) -> str:
     words = header(event, "authorization").split()
     try:
-        return signed_in.authenticate(HttpRequest(), words[-1] if words else "")
+        address = signed_in.authenticate(HttpRequest(), words[-1] if words else "")
     except ValueError:
         raise HttpError(400, "Invalid address.") from None
+    return addresses.lower_or_400(address)
 
 
 def _payload(event: Event, schema: Any) -> list[Any]:
