@@ -10,7 +10,6 @@ from functools import lru_cache
 from .telemetry import listener
 
 
-
 @lru_cache(maxsize=4096)
 def _attributes(operation: str, method: str, route: str, side: str, status_class: str, outcome: str) -> dict[str, str]:
     return {
