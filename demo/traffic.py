@@ -44,12 +44,13 @@ class Answer(NamedTuple):
 class Traffic:
     """Clients that ask at a common rate until they are ended; ``seen`` is by operation.
 
-    ``shares``: part of the requests that an operation gets; the others have the rest in equal parts.
+    ``shares``: part of the requests that an operation gets; the others have the rest in equal parts. ``addresses``:
+    whose an operation's requests are, where they are not those of all.
     """
 
     def __init__(
         self, port: int, *, rate: float, clients: int = 8, bad_share: float = 0.05, seed: int = 7,
-        shares: Mapping[str, float] = {MOST: 0.5}, addresses: Sequence[str] = ADDRESSES,
+        shares: Mapping[str, float] = {MOST: 0.5}, addresses: Mapping[str, Sequence[str]] = {},
     ) -> None:  # fmt: skip
         self.port, self.rate, self.bad_share = port, rate, bad_share
         self.seen: dict[str, list[Answer]] = {}
@@ -59,7 +60,7 @@ class Traffic:
         self._ending = threading.Event()
         self._next = time.monotonic()
         self._prepared = {
-            operation.id: self._prepare(operation, addresses if operation.id in shares else ADDRESSES)
+            operation.id: self._prepare(operation, addresses.get(operation.id, ADDRESSES))
             for operation in OPERATIONS
             if operation.is_there
         }

@@ -15,7 +15,6 @@ from ..cutover import curl, figures, rollout, rollout_rows, state
 from ..cutover import state_queries as sql
 from ..cutover.rollout_queries import RolloutRow
 from ..cutover.state import OperationState, State
-from ..models import Mismatch
 from ..settings import conf
 from . import charts
 from .charts import Line, Mark
@@ -126,8 +125,8 @@ def operation(id_: str, period: Period, now: datetime, base: str) -> dict[str, A
             if (fast := known.get("fast", figures.EMPTY).count(outcome))
             + (host := known.get("legacy", figures.EMPTY).count(outcome))
         ],
-        "outcomes": sorted(one.outcomes.items()),
-        "groups": list(_groups(id_, base)),
+        "outcomes": sorted((name.replace("_", " "), count) for name, count in one.outcomes.items()),
+        "groups": _groups(id_, base),
         "changes": sql.list_changes(conf.database, [id_, "all"], datetime.min.replace(tzinfo=UTC), 50),
         "rollouts": _rollouts(seen),
         "rollout": under_way,
@@ -219,7 +218,8 @@ def _kind(change: sql.ChangeRow) -> str:
 class Group(NamedTuple):
     """A group of differences and some of its samples."""
 
-    mismatch: Mismatch
+    difference: sql.DifferenceRow
+    category: str  # in words
     samples: list[Sample]
 
 
@@ -231,15 +231,12 @@ class Sample(NamedTuple):
     rows: list[tuple[str, str, bool]]
 
 
-def _groups(id_: str, base: str) -> Iterable[Group]:
-    groups = (
-        Mismatch.objects.using(conf.database)
-        .filter(operation=id_)
-        .order_by("category", "-last_seen")
-        .prefetch_related("samples")[:GROUPS]
-    )
-    for group in groups:
-        yield Group(group, [sample_of(one, base) for one in list(group.samples.all())[-SAMPLES:]])
+def _groups(id_: str, base: str) -> list[Group]:
+    found = sql.list_differences(conf.database, id_, GROUPS)
+    samples: dict[int, list[Sample]] = {}
+    for row in sql.list_samples(conf.database, [each.id for each in found], SAMPLES):
+        samples.setdefault(row.group, []).append(sample_of(row, base))
+    return [Group(each, each.category.replace("_", " "), samples.get(each.id, [])) for each in found]
 
 
 def sample_of(sample: Any, base: str) -> Sample:

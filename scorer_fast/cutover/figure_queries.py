@@ -184,21 +184,6 @@ def add_counts(alias: str, rows: Sequence[CountRow]) -> int:
     )
 
 
-LIST_COUNTS = """
--- shadow outcomes of all operations from a minute on; scorer_fast_shadowcount_cell
-SELECT c.operation, c.outcome, sum(c.count)::bigint AS requests
-FROM scorer_fast_shadowcount AS c
-WHERE c.minute >= %(since)s
-GROUP BY c.operation, c.outcome
-ORDER BY c.operation, c.outcome
-"""
-
-
-def list_counts(alias: str, since: datetime) -> list[tuple[str, str, int]]:
-    """``(operation, outcome, count)`` since ``since``."""
-    return [(row[0], row[1], row[2]) for row in fetch_all(alias, LIST_COUNTS, {"since": since})]
-
-
 # ---- retention
 
 DELETE_OLD_FIGURES = """

@@ -258,7 +258,12 @@ def _slow(operation: Operation, evidence: Evidence, limits: dict[str, Any], wind
 
 
 def _ms(index: int | None) -> str:
-    return "unknown" if index is None else f"{upper_bound(index) * 1000:.3g} ms"
+    return "unknown" if index is None else f"{_digits(upper_bound(index) * 1000)} ms"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, and never an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _percent(bad: float, total: float) -> str:
@@ -301,7 +306,10 @@ def _sides(operation: Operation, name: str, detector: Detector, allowed: _Allowe
             needs = None
     elif needs == 0:
         verdict = Verdict.FINE
-    text = said.format(fast=_percent(counts[1], counts[0]), host=_percent(counts[3], counts[2]))
+    if counts[0] and counts[2]:
+        text = said.format(fast=_percent(counts[1], counts[0]), host=_percent(counts[3], counts[2]))
+    else:
+        text = f"too few to compare: {counts[0]:.0f} requests of the fast path, {counts[2]:.0f} of the host"
     if why or needs:
         text += f"; {why or f'needs about {_rounded(needs or 0)} more requests'}"
     value = f"{100 * difference(counts).estimate:.3g} points more" if counts[0] and counts[2] else "unknown"

@@ -10,6 +10,7 @@ first, rollouts after it, everywhere.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -258,11 +259,11 @@ def _waits(judgement: Judgement, row: RolloutRow, now: datetime) -> str:
         return text
     rule = open_[0]
     text += f" ({rule.text})"
-    minutes = max((now - row.step_at).total_seconds() / 60, 0.1)
-    rate = min(rule.fast_sample, rule.host_sample) / minutes
+    rate = min(rule.fast_sample, rule.host_sample) / max((now - row.step_at).total_seconds() / 60, 0.1)
     if rule.needs and rate:
-        left = rule.needs / rate
-        text += f", about {left:.0f} minutes more" if left < 120 else f", about {left / 60:.0f} hours more"
+        minutes = math.ceil(rule.needs / rate)
+        many = f"{minutes} minute{'' if minutes == 1 else 's'}" if minutes < 120 else f"{minutes / 60:.0f} hours"
+        text += f", about {many} more"
     elif rule.needs:
         text += f", {rule.needs} requests more"
     return text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..db.connection import fetch_all, run
 
@@ -114,6 +115,67 @@ ORDER BY m.operation, m.category
 def list_groups(alias: str, since: datetime) -> list[GroupsRow]:
     """Groups seen since ``since``."""
     return [GroupsRow(*row) for row in fetch_all(alias, LIST_GROUPS, {"since": since})]
+
+
+class DifferenceRow(NamedTuple):
+    """A group of differences of one operation."""
+
+    id: int
+    path: str
+    kind: str
+    category: str
+    rule: str
+    times: int
+    last_seen: datetime
+
+
+LIST_DIFFERENCES = """
+-- an operation's groups of differences, the newest of each category first; scorer_fast_mismatch_group
+SELECT m.id, m.path, m.kind, m.category, m.rule, m.count, m.last_seen
+FROM scorer_fast_mismatch AS m
+WHERE m.operation = %(operation)s
+ORDER BY m.category, m.last_seen DESC
+LIMIT %(most)s
+"""
+
+
+def list_differences(alias: str, operation: str, most: int) -> list[DifferenceRow]:
+    """At most ``most`` groups."""
+    parameters = {"operation": operation, "most": most}
+    return [DifferenceRow(*row) for row in fetch_all(alias, LIST_DIFFERENCES, parameters)]
+
+
+class SampleRow(NamedTuple):
+    """A sample of a group; the last three as JSON."""
+
+    group: int
+    taken_at: datetime
+    request: Any
+    control: Any
+    candidate: Any
+
+
+LIST_SAMPLES = """
+-- the newest samples of some groups, oldest first; the foreign key's index
+SELECT s.mismatch_id, s.taken_at, s.request::text, s.control::text, s.candidate::text
+FROM unnest(%(groups)s::bigint[]) AS g (id)
+CROSS JOIN LATERAL (
+    SELECT n.id, n.mismatch_id, n.taken_at, n.request, n.control, n.candidate
+    FROM scorer_fast_mismatchsample AS n
+    WHERE n.mismatch_id = g.id
+    ORDER BY n.id DESC
+    LIMIT %(most)s
+) AS s
+ORDER BY s.id
+"""
+
+
+def list_samples(alias: str, groups: list[int], most: int) -> list[SampleRow]:
+    """At most ``most`` samples of each group."""
+    return [
+        SampleRow(*row[:2], *(None if text is None else json.loads(text) for text in row[2:]))
+        for row in fetch_all(alias, LIST_SAMPLES, {"groups": groups, "most": most})
+    ]
 
 
 class ChangeRow(NamedTuple):

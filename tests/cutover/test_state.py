@@ -290,6 +290,6 @@ def test_older_minutes_become_hours_and_nothing_is_lost() -> None:
     folded = [cell for cell in cells if cell[0] == hour]
     assert folded == [(hour, 6, 3, 1 | 1 << 7 | 1 << 59)] * 4
     assert {cell[0] for cell in cells} == {hour, hour + timedelta(hours=1), hour + timedelta(minutes=61)}
-    assert figure_queries.list_counts("default", hour) == [("v2_score", "matched", 6)]
+    assert [row[:3] for row in state_queries.list_outcomes("default", hour, hour)] == [("v2_score", "matched", 6)]
     state_queries.fold("default", hour + timedelta(minutes=90))
     assert figures.read_all(hour) == before

@@ -16,7 +16,7 @@ from pytest_django import Settings
 
 from api.demo_issuer import Claim
 from scorer_fast import lambda_handler
-from scorer_fast.cutover import circuit, figure_queries, figures, flags
+from scorer_fast.cutover import circuit, figures, flags, state_queries
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.shadow import races
 from scorer_fast.db import watchdog
@@ -114,8 +114,9 @@ def test_the_host_answers_where_the_fast_path_fails(
 
 def counts(operation: str) -> list[tuple[str, int]]:
     figures.flush()
-    rows = figure_queries.list_counts("default", datetime.now(UTC) - timedelta(minutes=2))
-    return sorted((outcome, number) for id_, outcome, number in rows if id_ == operation)
+    since = datetime.now(UTC) - timedelta(minutes=2)
+    rows = state_queries.list_outcomes("default", since, since)
+    return sorted((row.outcome, row.amount) for row in rows if row.operation == operation)
 
 
 @pytest.mark.parametrize("operation", sorted(HOST))

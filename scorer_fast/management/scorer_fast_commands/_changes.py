@@ -46,10 +46,11 @@ def members(target: str) -> tuple[str, ...]:
     found = flags.members(target)
     if not found:
         groups = sorted({operation.group for operation in OPERATIONS})
-        near = difflib.get_close_matches(target.lower(), [*BY_ID, *groups, flags.ALL], n=3)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        near = difflib.get_close_matches(target.lower(), [*BY_ID, *groups, flags.ALL], n=2)
+        if near:
+            raise CommandError(f"There is no operation or group {target!r}. Did you mean {' or '.join(near)}?")
         raise CommandError(
-            f"There is no operation or group {target!r}.{meant} Operations: {', '.join(BY_ID)}. "
+            f"There is no operation or group {target!r}. Operations: {', '.join(BY_ID)}. "
             f"Groups: {', '.join(groups)}. Or: all."
         )
     return found

@@ -87,7 +87,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         command.stdout.write(json.dumps({**summary, "results": results}, indent=2))
     else:
         command.stdout.write(
-            f"{len(results)} requests in {time.monotonic() - started:.1f} s: {different} differ, "
+            f"{len(results)} request{'' if len(results) == 1 else 's'} in {time.monotonic() - started:.1f} s: {different} differ, "
             f"{on_purpose} on purpose"
         )
         for side, counts in statuses.items():

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scorer_fast.cutover import compare, curl, deliberate
-from scorer_fast.cutover import figure_queries as sql
+from scorer_fast.cutover import state_queries as sql
 from scorer_fast.models.experiment import Category, Mismatch
 from scorer_fast.settings import conf
 
@@ -90,9 +90,9 @@ def _export(command: BaseCommand, groups: Any, options: dict[str, Any]) -> None:
 def _show(command: BaseCommand, groups: list[Mismatch], options: dict[str, Any]) -> None:
     since = datetime.now(UTC) - timedelta(days=conf.keep_figures_days)
     outcomes: dict[str, dict[str, int]] = {}
-    for operation, outcome, number in sql.list_counts(conf.database, since):
-        if not options["operation"] or operation in members(options["operation"]):
-            outcomes.setdefault(operation, {})[outcome] = number
+    for row in sql.list_outcomes(conf.database, since, since):
+        if not options["operation"] or row.operation in members(options["operation"]):
+            outcomes.setdefault(row.operation, {})[row.outcome] = row.amount
     if options["json"]:
         fields = ("operation", "category", "path", "kind", "rule", "count")
         command.stdout.write(
