@@ -153,7 +153,7 @@ def test_every_change_wants_a_reason(arguments: tuple[str, ...], reason: tuple[s
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (("set", "v3_score", "fast"), "Operations: v2_score, .* Groups: cache, .* Or: all"),
+        (("set", "somebody", "fast"), "Operations: v2_score, .* Groups: cache, .* Or: all"),
         (("set", "v2_score", "quick"), "Choose one of: legacy, shadow, split, fast"),
         (("set", "v2_score", "split"), "Mode split needs a percentage: 0 to 100"),
         (("set", "v2_score", "split", "--percent=120"), "0 to 100, at most two decimals"),

@@ -87,8 +87,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         command.stdout.write(json.dumps({**summary, "results": results}, indent=2))
     else:
         command.stdout.write(
-            f"{len(results)} request{'' if len(results) == 1 else 's'} in {time.monotonic() - started:.1f} s: {different} differ, "
-            f"{on_purpose} on purpose"
+            f"{len(results)} request{'' if len(results) == 1 else 's'} in {time.monotonic() - started:.1f} s: "
+            f"{different} differ, {on_purpose} on purpose"
         )
         for side, counts in statuses.items():
             told = ", ".join(f"{count} with {status}" for status, count in counts.items())
