@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
         while server.poll() is None:
             time.sleep(10)
             print(time.strftime("%H:%M:%S"), traffic.line(clients.take()), flush=True)
+            while clients.failures:
+                print(f"    {clients.failures.pop(0)}", flush=True)
     except KeyboardInterrupt:
         print()
     finally:

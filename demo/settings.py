@@ -18,6 +18,8 @@ RATELIMIT_ENABLE = False
 SESSION_COOKIE_NAME = "demo_sessionid"
 CSRF_COOKIE_NAME = "demo_csrftoken"
 SCORER_FAST = {
+    "SHED_AFTER_SECONDS": 0,  # the clients are on the same cores
+    "CONTROL_PERCENT": 5.0,
     "FIGURES_FLUSH_SECONDS": 1.0,
     "MEASURE_LEGACY": True,
     "GUARD": {"INTERVAL_SECONDS": 5.0, "MIN_SAMPLE": 30, "ERROR_POINTS": 10},

@@ -44,6 +44,8 @@ class Answer(NamedTuple):
 class Traffic:
     """Clients that ask at a common rate until they are ended; ``seen`` is by operation.
 
+    Nobody asks twice at once: two posts of one address at the same time make the host's own views fail now and then.
+
     ``shares``: part of the requests that an operation gets; the others have the rest in equal parts. ``addresses``:
     whose an operation's requests are, where they are not those of all.
     """
@@ -55,6 +57,7 @@ class Traffic:
         self.port, self.rate, self.bad_share = port, rate, bad_share
         self.seen: dict[str, list[Answer]] = {}
         self.failures: list[str] = []
+        self._asking: set[str] = set()
         self._lock = threading.Lock()
         self._chosen = random.Random(seed)
         self._ending = threading.Event()
@@ -83,17 +86,21 @@ class Traffic:
             seen, self.seen = self.seen, {}
         return seen
 
-    def _prepare(self, operation: Operation, addresses: Sequence[str]) -> list[Request]:
+    def _prepare(self, operation: Operation, addresses: Sequence[str]) -> list[tuple[str, Request]]:
         """Signing takes its time, so requests are made before they are sent."""
         if operation.id in ("embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"):
             addresses = addresses[STAMPED : STAMPED + 40]
-        return [good(operation.id, owner) for owner in addresses]
+        return [(owner, good(operation.id, owner)) for owner in addresses]
 
-    def _pick(self) -> Request:
+    def _pick(self) -> tuple[str, Request]:
         with self._lock:
-            (name,) = self._chosen.choices(list(self._prepared), self._weights)
-            request = self._chosen.choice(self._prepared[name])
-            return bad(request, self._chosen) if self._chosen.random() < self.bad_share else request
+            while True:
+                (name,) = self._chosen.choices(list(self._prepared), self._weights)
+                owner, request = self._chosen.choice(self._prepared[name])
+                if owner not in self._asking:
+                    break
+            self._asking.add(owner)
+            return owner, bad(request, self._chosen) if self._chosen.random() < self.bad_share else request
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -103,7 +110,10 @@ class Traffic:
                 wait = self._next - time.monotonic()
             if wait > 0 and self._ending.wait(wait):
                 break
-            self._ask(connection, self._pick())
+            owner, request = self._pick()
+            self._ask(connection, request)
+            with self._lock:
+                self._asking.remove(owner)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, request: Request) -> None:

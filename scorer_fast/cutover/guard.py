@@ -140,7 +140,10 @@ def _step(
     begins = _minute(now) + timedelta(minutes=1)
     fresh = Evidence()
     if kept is not None:
-        fresh.living = Evidence.of(json.loads(kept.state)).living
+        before = Evidence.of(json.loads(kept.state))
+        fresh.living = before.living
+        if now - kept.until < FARTHEST:
+            fresh.host = before.host  # what is slow is known from the first minute on
     state = json.dumps(fresh.as_dict())
     return sql.EvidenceRow(operation.id, basis, mode.value, percent, begins, begins, "{}", "{}", state)
 

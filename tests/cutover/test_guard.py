@@ -225,6 +225,12 @@ def test_nothing_from_before_a_change_counts(clock: Clock) -> None:
     assert (before.mode, before.percent, before.fast["requests"], before.host["p95_ms"]) == ("split", 50, 400, 11.0)
 
 
+def test_what_the_host_took_just_before_a_change_says_what_is_slow(clock: Clock) -> None:
+    clock.pass_(200, 200)
+    clock.begin(percent=60)
+    assert rule(clock.pass_(200, 200, ms=(50, 10)), "p95").verdict is WORSE
+
+
 def test_a_lift_starts_anew(clock: Clock) -> None:
     judgement = clock.pass_(200, 200, errors=(40, 0))
     guard.act([judgement], clock.now, dry_run=False)
