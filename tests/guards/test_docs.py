@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 
 import scorer_fast
-from scorer_fast import telemetry
+from scorer_fast import otel
 from scorer_fast.management import scorer_fast_commands
 from scorer_fast.models.flags import Mode
 from scorer_fast.settings import Guard, GuardLimits, Host, ScorerFast, keys
@@ -71,7 +71,7 @@ def test_every_system_check_stands_in_its_table() -> None:
 
 def test_every_counter_stands_in_the_table_of_metrics() -> None:
     table = (DOCS / "monitoring.md").read_text()
-    assert [name for name in telemetry.COUNTERS if f".{name.rpartition('.')[2]}`" not in table] == []
+    assert [name for name in otel.COUNTERS if f".{name.rpartition('.')[2]}`" not in table] == []
 
 
 def test_what_is_stored_names_every_table() -> None:
