@@ -151,6 +151,16 @@ guard-attacks: setup ## what was seen to fool the guard, done to real servers (t
 failover: setup ## two clusters, one a replica, promoted under load, and random kills (ARGS="--failovers 30 --kills 60")
 	@$(PYTHON) -m faults.failover $(ARGS)
 
+.PHONY: pgbouncer
+pgbouncer: setup ## the recorded cases, doctor and a server behind Debian's PgBouncer (installed by apt where missing)
+	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }
+	@$(PYTHON) -m faults.pgbouncer $(ARGS)
+
+.PHONY: nginx
+nginx: setup ## the nginx of docs/operations.md against clients that stall (Debian's, installed by apt where missing)
+	@command -v nginx /usr/sbin/nginx >/dev/null || { apt-get update -q && apt-get install -yq nginx-light; }
+	@$(PYTHON) -m faults.nginx $(ARGS)
+
 .PHONY: browser
 browser: setup ## the admin's pages in Chromium (Debian's, installed by apt where missing)
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -yq chromium; }

@@ -112,6 +112,7 @@ class Client:
     def __init__(self, port: int, told: Told) -> None:
         self.port, self.told = port, told
         self.line = self._new()
+        self.path: str | None = None  # who answered last, as X-Scorer-Path has it
 
     def _new(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -125,6 +126,7 @@ class Client:
             self.line.request(request.method, request.path, body, headers)
             answer = self.line.getresponse()
             content = answer.read()
+            self.path = answer.getheader("X-Scorer-Path")
         except (OSError, http.client.HTTPException):
             self.told.dropped += 1
             self.line.close()

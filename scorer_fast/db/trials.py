@@ -117,6 +117,9 @@ DEALLOCATE ALL
 """
 
 
+TRIES = 8  # transactions, in which a pooler would hand out another session
+
+
 class Pooler(NamedTuple):
     """What stands between this process and the server. ``shares_sessions``: a transaction is all that one keeps
     (pool mode transaction). ``carries_prepared``: prepared statements work all the same; None: not tried."""
@@ -136,13 +139,17 @@ def find_pooler(alias: str) -> Pooler | None:
         is_preparing = is_bound and getattr(first.connection, "prepare_threshold", None) is not None
         has_prepared = _prepare(first)
         second.set_autocommit(False)
-        if _pid(second) != pid:  # else the server process of a session that is still open
+        # Shared is a session that is not the same at each transaction, or that somebody else has while it is open.
+        if all(_pid(first) == pid for _ in range(TRIES)) and _pid(second) != pid:
             return Pooler(False, None, is_preparing)
-        carries_prepared = _prepare(second) if has_prepared is not None else None
+        carries_prepared = None
+        if has_prepared is not None:
+            carries_prepared = _prepare(second) is True and all(_prepare(first) for _ in range(TRIES))
         second.rollback()
-        with suppress(DatabaseError), first.cursor() as cursor:
-            statement = FORGET_PREPARED
-            cursor.execute(statement)
+        for _ in range(TRIES):
+            with suppress(DatabaseError), first.cursor() as cursor:
+                statement = FORGET_PREPARED
+                cursor.execute(statement)
         return Pooler(True, carries_prepared, is_preparing)
 
 
@@ -164,9 +171,12 @@ def _prepare(connection: Any) -> bool | None:
     statement = PREPARED
     if not hasattr(connection.connection, "prepare_threshold"):
         return None
-    connection.connection.prepare_threshold = 0  # None would prepare nothing, whatever is asked for
+    raw = connection.connection
+    raw.prepare_threshold = 0  # None would prepare nothing, whatever is asked for
     try:
-        connection.Database.Cursor(connection.connection).execute(statement, prepare=True)
+        connection.Database.Cursor(raw).execute(statement, prepare=True)
     except Exception:
         return False
+    finally:
+        raw.prepare_threshold = None
     return True
