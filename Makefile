@@ -151,6 +151,10 @@ guard-attacks: setup ## what was seen to fool the guard, done to real servers (t
 failover: setup ## two clusters, one a replica, promoted under load, and random kills (ARGS="--failovers 30 --kills 60")
 	@$(PYTHON) -m faults.failover $(ARGS)
 
+.PHONY: network
+network: setup ## the network to PostgreSQL dies without a word: how long requests wait (all of it as root)
+	@$(PYTHON) -m faults.network $(ARGS)
+
 .PHONY: pgbouncer
 pgbouncer: setup ## the recorded cases, doctor and a server behind Debian's PgBouncer (installed by apt where missing)
 	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null || { apt-get update -q && apt-get install -yq pgbouncer; }

@@ -1,7 +1,7 @@
 """``python -m bench``: measures, prints a table and the budgets, writes bench/results.json and docs/benchmarks.md.
 
 --quick                 a short run: fewer rounds, less of everything
---only PART,…           operations, servers, stamps, addresses, memory, cold, functions, connections
+--only PART,…           operations, servers, stamps, addresses, memory, cold, functions, connections, overload
 --operations NAME,…     only these operations
 --pgbouncer             starts Debian's PgBouncer for the connections (make bench-pgbouncer)
 """
@@ -22,6 +22,7 @@ from bench import (
     functions,
     growth,
     operations,
+    overload,
     pgbouncer,
     profile,
     report,
@@ -30,7 +31,18 @@ from bench import (
 )
 from bench.load import Load
 
-PARTS = ("operations", "profile", "stamps", "servers", "connections", "cold", "functions", "memory", "addresses")
+PARTS = (
+    "operations",
+    "profile",
+    "stamps",
+    "servers",
+    "connections",
+    "cold",
+    "functions",
+    "overload",
+    "memory",
+    "addresses",
+)
 FLAT = ("v2_score", "cache_get_score", "check_bans", "allow_list", "gtc_stake", "contributor_statistics")
 
 
@@ -64,6 +76,7 @@ def main() -> None:
             ),
             "cold": lambda: endurance.cold_start(url, rounds=3 if given.quick else 7),
             "functions": lambda: functions.measure(url, rounds=3 if given.quick else 7),
+            "overload": lambda: overload.measure(url, load, quick=given.quick),
             "memory": lambda: endurance.memory(url, load, wanted=10_000 if given.quick else endurance.REQUESTS),
             "addresses": lambda: growth.in_addresses(url, load, FLAT, rounds=rounds),
         }.items():

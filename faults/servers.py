@@ -20,15 +20,16 @@ from typing import Any
 import psutil
 
 from bench.server_environment import environment as of_production
+from bench.servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERNAL_TOKEN = "test-internal-token"
 GUNICORN = (
-    "gunicorn", "django.core.wsgi:get_wsgi_application()", "--bind", "127.0.0.1:{port}", "--worker-class", "gthread",
+    "gunicorn", "settings.wsgi", "--bind", "{host}:{port}", "--worker-class", "gthread",
     "--workers", "2", "--threads", "4", "--keep-alive", "75", "--no-control-socket",
 )  # fmt: skip
 UVICORN = (
-    "uvicorn", "django.core.asgi:get_asgi_application", "--factory", "--host", "127.0.0.1", "--port", "{port}",
+    "uvicorn", "settings.asgi:application", "--host", "{host}", "--port", "{port}",
     "--log-level", "warning", "--lifespan", "off", "--timeout-keep-alive", "75",
 )  # fmt: skip
 SERVERS = {"gunicorn": GUNICORN, "uvicorn": UVICORN}
@@ -44,20 +45,21 @@ def set_up(url: str) -> None:
     """Migrates the database, and makes this process Django's there."""
     import django
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     os.environ.update(environment(url))
     subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
     django.setup()
 
 
 @contextmanager
-def serving(name: str, url: str, *more: str, **variables: str) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]:
-    """Port, process and log of the server ``name``, which ends with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def serving(
+    name: str, url: str, *, host: str = "127.0.0.1", where: tuple[str, ...] = (), **variables: str
+) -> Iterator[tuple[int, subprocess.Popen[bytes], Path]]:
+    """Port, process and log of the server ``name``, which ends with the block; ``where``: how its command begins."""
+    port = free_port()
     with tempfile.NamedTemporaryFile("wb", prefix=f"{name}-", suffix=".log", delete=False) as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(part.format(port=port) for part in (*SERVERS[name], *more))],
+            [*where, sys.executable, "-m", *(part.format(port=port, host=host) for part in SERVERS[name])],
             cwd=ROOT,
             env=environment(url, **variables),
             stdout=log,
@@ -67,7 +69,7 @@ def serving(name: str, url: str, *more: str, **variables: str) -> Iterator[tuple
         ends = time.monotonic() + 60
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                socket.create_connection((host, port), 0.2).close()
                 break
             except OSError:
                 if process.poll() is not None or time.monotonic() > ends:
@@ -109,13 +111,13 @@ class Told:
 class Client:
     """One kept connection; ``ask`` gives status and body, and tells what it saw."""
 
-    def __init__(self, port: int, told: Told) -> None:
-        self.port, self.told = port, told
+    def __init__(self, port: int, told: Told, host: str = "127.0.0.1") -> None:
+        self.port, self.told, self.host = port, told, host
         self.line = self._new()
         self.path: str | None = None  # who answered last, as X-Scorer-Path has it
 
     def _new(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPConnection(self.host, self.port, timeout=60)
 
     def ask(self, what: str, request: Any) -> tuple[int, Any]:
         """Status 0 where the server hung up without an answer."""

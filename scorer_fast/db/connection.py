@@ -193,7 +193,7 @@ def _executed(alias: str, statement: str, parameters: Parameters | None, repeata
                 _prepare_nothing(error)
             # What the server refused for its session's sake has done nothing, whatever it was.
             is_again = (fault in _SESSION and asked <= 2) or (fault is Fault.LOST and is_first and asked == 1)
-            is_again = is_again and not connection.in_atomic_block and not has_cut(connection)
+            is_again = is_again and not connection.in_atomic_block and not has_cut()
             give_up(connection)
             if fault is Fault.WRONG_SERVER:
                 distrust(alias)
@@ -285,6 +285,8 @@ def _cursor(connection: Any) -> CursorWrapper:
     if connection.queries_logged or "cursor" in vars(connection):  # somebody wants to see every cursor
         return cast(CursorWrapper, connection.cursor())
     connection.close_if_health_check_failed()
+    if connection.connection is None and has_cut():
+        raise ConnectionGivenUp("the time is over: no new connection is asked for")
     connection.ensure_connection()
     kept: _Kept | None = getattr(connection, _KEPT, None)
     if kept is None or kept.raw is not connection.connection or kept.timezone is not connection.timezone:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connections
 
@@ -23,15 +23,17 @@ logger = logging.getLogger("scorer_fast.outages")
 NAME = "scorer-fast-watchdog"  # of the thread, which has something to do only while a request waits
 TICK_SECONDS = 0.25
 GRACE_SECONDS = 0.25  # PostgreSQL's own time-outs go first: what they say is known
-_CUT = "_scorer_fast_cut"
 
 
-class _Wait(NamedTuple):
-    ends: float
-    connections: tuple[Any, ...]
+class _Wait:
+    __slots__ = ("connections", "ends", "is_cut")
+
+    def __init__(self, ends: float, waited: tuple[Any, ...]) -> None:
+        self.ends, self.connections, self.is_cut = ends, waited, False
 
 
 _waits: dict[int, _Wait] = {}
+_of_thread = threading.local()
 _thread: threading.Thread | None = None
 _lock = threading.Lock()
 
@@ -39,22 +41,22 @@ _lock = threading.Lock()
 @contextmanager
 def until(ends: float, *aliases: str) -> Iterator[None]:
     """What this thread asks of ``aliases`` meanwhile is cut off at ``ends`` (monotonic seconds), and a little later."""
-    waited = tuple(connections[alias] for alias in aliases)
-    for connection in waited:
-        setattr(connection, _CUT, False)
-    wait = _Wait(ends + GRACE_SECONDS, waited)
-    _waits[id(wait)] = wait
+    wait = _Wait(ends + GRACE_SECONDS, tuple(connections[alias] for alias in aliases))
+    around = getattr(_of_thread, "wait", None)
+    _waits[id(wait)] = _of_thread.wait = wait
     if _thread is None:
         _start()
     try:
         yield
     finally:
         del _waits[id(wait)]
+        _of_thread.wait = around
 
 
-def has_cut(connection: Any) -> bool:
-    """Whether it was lost by being cut off: then there is no time to ask again."""
-    return bool(getattr(connection, _CUT, False))
+def has_cut() -> bool:
+    """Whether this thread was cut off: then there is no time to ask again, or for a new connection."""
+    wait: _Wait | None = getattr(_of_thread, "wait", None)
+    return wait is not None and wait.is_cut
 
 
 def _start() -> None:
@@ -71,23 +73,21 @@ def _watch() -> None:
         now = time.monotonic()
         for wait in tuple(_waits.values()):
             if now >= wait.ends:
-                for connection in wait.connections:
-                    _cut(connection)
+                is_first, wait.is_cut = not wait.is_cut, True  # before its thread hears of it
+                cut = [_cut(connection) for connection in wait.connections]
+                if is_first and any(cut):
+                    logger.warning("a connection was cut: the database said nothing until the time was over")
 
 
-def _cut(connection: Any) -> None:
-    raw = connection.connection
-    if raw is None:
-        return
+def _cut(connection: Any) -> bool:
+    """Whether there was something to cut."""
     try:
         # A second name for the socket: the thread that uses it closes its own.
-        with socket.socket(fileno=os.dup(raw.fileno())) as line:
+        with socket.socket(fileno=os.dup(connection.connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
     except Exception:
-        return  # closed meanwhile, or cut before
-    if not has_cut(connection):
-        setattr(connection, _CUT, True)
-        logger.warning("a connection was cut: the database said nothing until the time was over")
+        return False  # there is none, or it is closed
+    return True
 
 
 def _after_fork() -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 class Relay:
-    """Listens on a port of this machine; new connections go to ``target``, those that are there stay where they are.
+    """Listens on a port of ``host``; new connections go to ``target``, those that are there stay where they are.
 
     While ``speaks`` is not set, nothing passes in either direction and nobody is told: no reset, no refusal.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, host: str = "127.0.0.1") -> None:
         self.target = target
         self.speaks = threading.Event()
         self.speaks.set()
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self._listening = socket.create_server((host, 0), backlog=200)
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
