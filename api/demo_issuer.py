@@ -6,13 +6,13 @@ reach must not.
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 Proof = Literal["eip712", "ed25519"]
 
@@ -80,28 +80,45 @@ def sign_credentials(claims: Iterable[Claim]) -> list[dict[str, Any]]:
     remaining = iter(claims)
     signed: list[dict[str, Any]] = []
     while some := list(islice(remaining, BATCH)):
-        signed += asyncio.run_coroutine_threadsafe(_sign_all(some), _loop()).result()
+        signed += [json.loads(each.result()) for each in [_start(claim) for claim in some]]
     return signed
 
 
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    # Never closed: didkit's threads outlive a call, and a loop gone under them ends the interpreter.
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="demo-issuer", daemon=True).start()
-    return loop
+class _Answer(Future[str]):
+    """What didkit takes for a future; it completes it from a thread of its own."""
+
+    def add_done_callback(self, fn: Any) -> None:
+        """didkit wants to be told when it is cancelled, which nobody does."""
 
 
-async def _sign_all(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+class _Loop:
+    """As much of an event loop as didkit needs: a real one that lives when the interpreter ends crashes it."""
+
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    def create_future(self) -> _Answer:
+        return self._answer
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> None:
+        callback(*args)
+
+
+def start(ask: Callable[[], object]) -> Future[str]:
+    """Ask didkit without waiting for it; ``ask`` calls one of its functions, whose text the future will have."""
+    answer, running = _Answer(), asyncio._get_running_loop()
+    asyncio._set_running_loop(cast(Any, _Loop(answer)))
+    try:
+        ask()
+    finally:
+        asyncio._set_running_loop(running)
+    return answer
+
+
+def _start(claim: Claim) -> Future[str]:
     import didkit
 
-    texts = await asyncio.gather(
-        *(
-            didkit.issue_credential(json.dumps(_unsigned(claim)), _options(claim), _KEYS[claim.proof])
-            for claim in claims
-        )
-    )
-    return [json.loads(text) for text in texts]
+    return start(lambda: didkit.issue_credential(json.dumps(_unsigned(claim)), _options(claim), _KEYS[claim.proof]))
 
 
 def _written(when: datetime | str | None, default: timedelta) -> str:
