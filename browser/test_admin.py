@@ -20,6 +20,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAME, PASSWORD = "operator", "correct horse battery staple"
 WHO = {"reason": "a test", "by": "ann"}
 WIDTHS = {"wide": 1440, "narrow": 390}
+NARROWEST = """Math.min(1000, ...[...document.querySelectorAll("table.plain td, table.plain th")]
+    .filter(each => each.clientWidth && each.innerText.length > 4).map(each => each.clientWidth))"""  # pixels of a cell with a word in it
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +115,7 @@ def pictures(admin: Page, screenshots: Path) -> Callable[[str], None]:
                 admin.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 sticks_out = admin.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 assert sticks_out <= 0, f"{name} is {sticks_out} px too wide at {width}"
+                assert admin.evaluate(NARROWEST) >= 30, f"{name} breaks words into letters at {width}"
                 admin.screenshot(path=screenshots / f"{name}-{width_name}-{scheme}.png", full_page=True)
         admin.set_viewport_size({"width": 1440, "height": 900})
         admin.emulate_media(color_scheme="light")
@@ -228,6 +231,14 @@ def test_no_column_of_a_list_is_cut_off(
     hidden = table.evaluate("each => each.parentElement.scrollWidth - each.parentElement.clientWidth")
     assert hidden <= 0
     admin.screenshot(path=screenshots / f"list-{name}.png", full_page=True)
+    if not table.locator("tbody a").count():
+        return
+    table.locator("tbody a").first.click()
+    expect(admin.locator("#content h1")).to_be_visible()
+    for width_name, width in WIDTHS.items():
+        admin.set_viewport_size({"width": width, "height": 900})
+        assert admin.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        admin.screenshot(path=screenshots / f"item-{name}-{width_name}.png", full_page=True)
 
 
 def test_an_api_key_is_shown_once(admin: Page, django_user_model: Any) -> None:

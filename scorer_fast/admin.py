@@ -133,7 +133,7 @@ class SampleInline(admin.StackedInline):  # type: ignore[type-arg]
         self.base = request.build_absolute_uri("/")
         return super().get_queryset(request)
 
-    @admin.display(description="")
+    @admin.display(description="both sides")
     def shown(self, sample: MismatchSample) -> SafeString:
         from .console import pages
 
@@ -142,10 +142,11 @@ class SampleInline(admin.StackedInline):  # type: ignore[type-arg]
 
 @admin.register(Mismatch)
 class MismatchAdmin(_Shown):
-    list_display = (
+    list_display: Any = (
         "path", _operation, "kind", "category", "rule", "count", _instant("first_seen", "first seen"),
         _instant("last_seen", "last seen"),
     )  # fmt: skip
+    fields = readonly_fields = list_display
     list_display_links = ("path",)
     list_filter = ("category", "operation")
     search_fields = ("path", "rule")
