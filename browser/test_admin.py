@@ -20,8 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAME, PASSWORD = "operator", "correct horse battery staple"
 WHO = {"reason": "a test", "by": "ann"}
 WIDTHS = {"wide": 1440, "narrow": 390}
+# Pixels of the narrowest cell that has a word in it.
 NARROWEST = """Math.min(1000, ...[...document.querySelectorAll("table.plain td, table.plain th")]
-    .filter(each => each.clientWidth && each.innerText.length > 4).map(each => each.clientWidth))"""  # pixels of a cell with a word in it
+    .filter(each => each.clientWidth && each.innerText.length > 4).map(each => each.clientWidth))"""
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ OF_AN_OPERATION: dict[str, tuple[str, str, Callable[[OperationState], Values]]] 
     ),
     "scorer_fast.latched": ("", "1: a latch holds", lambda one: [(float("latch" in one.stopped_by), {})]),
     "scorer_fast.killed": (
-        "", "1: a kill switch holds", lambda one: [(float(any(stop != "latch" for stop in one.stopped_by)), {})],
+        "", "1: a kill switch holds", lambda one: [(float(one.is_killed), {})],
     ),
     "scorer_fast.circuit.open": (
         "", "1: a circuit turned requests away lately", lambda one: [(float(one.circuit.is_open), {})],

@@ -137,6 +137,11 @@ class OperationState:
         return f"split {Decimal(self.percent).normalize():f} %" if self.percent is not None else self.mode
 
     @property
+    def is_killed(self) -> bool:
+        """Whether a switch that people throw holds it: in the database, a setting or the environment."""
+        return any(stop not in ("latch", "circuit open", "not installed") for stop in self.stopped_by)
+
+    @property
     def who(self) -> str:
         """Who answers, in words: ``legacy (circuit open)``."""
         if self.answers == "none":

@@ -92,6 +92,8 @@ def test_the_gauges_are_the_true_state(reader: InMemoryMetricReader, settings: S
     for side, count in (("fast", 30), ("legacy", 70)):
         for _ in range(count):
             figures.record("v2_score", side, 0.01, Outcome.OK, None)
+    flags.set_mode("embed_score", "fast", **WHO)
+    figures.count("embed_score", "circuit_open")
     figures.flush()
     found = points(reader)
 
@@ -103,6 +105,7 @@ def test_the_gauges_are_the_true_state(reader: InMemoryMetricReader, settings: S
     assert value("scorer_fast.share.asked", "v2_score") == 0.25
     assert value("scorer_fast.share.measured", "v2_score") == 0.3
     assert (value("scorer_fast.killed", "check_bans"), value("scorer_fast.killed", "v2_score")) == (1.0, 0.0)
+    assert (value("scorer_fast.killed", "embed_score"), value("scorer_fast.circuit.open", "embed_score")) == (0.0, 1.0)
     assert value("scorer_fast.rollout.step", "gtc_stake") == 5.0
     assert value("scorer_fast.guard.verdict", "v2_score", verdict="worse") == 0.0
     assert found["db.client.connection.count"]
