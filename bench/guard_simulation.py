@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from scorer_fast.cutover.evidence import Evidence, Limits, SideMinute
+from scorer_fast.cutover.evidence import STREAMS, Evidence, Limits, SideMinute
 from scorer_fast.cutover.figures import BUCKETS_PER_DECADE, percentile
-from scorer_fast.domain.sequential import CALLER_BITS, MINUTES_A_YEAR, Detector, threshold
+from scorer_fast.domain.sequential import CALLER_BITS, MINUTES_A_YEAR, threshold
 
 LIMITS = Limits(error_points=0.001, p95_ratio=1.0, error_share=0.02, p95_times=4.0)
-STRICT = threshold(1.0, 42)
+STRICT = threshold(1.0, STREAMS)
 DAY = 1440
 Array = Any
 
@@ -148,9 +148,15 @@ def any_world(random: np.random.Generator) -> World:
     )
 
 
-def worse(detector: Detector) -> bool:
-    """Whether the guard would latch by this comparison."""
-    return detector.strength() >= STRICT and detector.callers >= 2
+def worse(evidence: Evidence) -> list[str]:
+    """The comparisons by which the guard would latch."""
+    found = []
+    for name, detector in (("errors", evidence.errors), ("p95", evidence.slow)):
+        if detector.strength() >= STRICT and detector.callers >= 2:
+            found.append(name)
+    if evidence.is_unshared(STRICT) and evidence.errors_alone.callers >= 2:
+        found.append("errors by themselves")
+    return found
 
 
 class Before:
@@ -183,12 +189,11 @@ def equal_sides(judgements: int, random: np.random.Generator) -> dict[str, Any]:
         for number in range(min(2000, judgements - done)):
             minute = world.minute(number)
             evidence.add(*minute, LIMITS)
-            for name, detector in (("errors", evidence.errors), ("p95", evidence.slow)):
-                highest = max(highest, detector.strength())
-                if worse(detector):
-                    false.append(f"{name} after {number} min of {world}")
-                    evidence = Evidence()
-                    break
+            highest = max(highest, evidence.errors.strength(), evidence.slow.strength())
+            found = worse(evidence)
+            if found:
+                false.append(f"{', '.join(found)} after {number} min of {world}")
+                evidence = Evidence()
             if number < 500:  # what it did wrong so often need not be counted a million times
                 before_seen += 1
                 if before.add(*minute):
@@ -225,7 +230,7 @@ def found_after(fault: Fault, share: float, random: np.random.Generator) -> tupl
         minute = world.minute(number, fault)
         requests += minute[0].served + minute[1].served
         evidence.add(*minute, LIMITS)
-        if found is None and (worse(evidence.errors) or worse(evidence.slow)):
+        if found is None and worse(evidence):
             found = requests
         if found_before is None and number < 100 and before.add(*minute):
             found_before = requests
@@ -257,7 +262,7 @@ def main() -> None:
     options = parser.parse_args()
     seed = secrets.randbits(32) if options.seed is None else options.seed
     random = np.random.default_rng(seed)
-    print(f"seed {seed}; latches at a strength of {STRICT:.1f} (one false alarm a year in 42 comparisons)")
+    print(f"seed {seed}; latches at a strength of {STRICT:.1f} (one false alarm a year in {STREAMS} comparisons)")
     started = time.monotonic()
     if options.only != "found":
         equal = equal_sides(options.judgements, random)

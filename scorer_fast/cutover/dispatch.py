@@ -153,7 +153,7 @@ def attempt(operation: Operation, request: HttpRequest, arrived: float | None = 
 
 def _attempt(operation: Operation, request: HttpRequest) -> Attempt:
     if not bodies.is_had(request):
-        return Attempt(None, None)  # the host says why
+        return Attempt(None, Outcome.HANDED_OVER)  # the host says why
     left = call.front_of(request).seconds_left()
     if left != float("inf"):
         deadline.limit(request, left - LAST_SECONDS)
@@ -199,7 +199,7 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
         breaker.ended_otherwise(admission)
         _count(operation, handed.why)
         call.hand_over(request)
-        return Attempt(None, None, handed.why)
+        return Attempt(None, Outcome.HANDED_OVER, handed.why)
     except Exception as error:
         outage = outages.is_outage(error)
         if outage or call.commit_attempted(request):

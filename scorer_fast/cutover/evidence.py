@@ -11,17 +11,22 @@ above the host's p95, as it was before this minute, times what is allowed. Pure:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..domain.sequential import Detector, Stratum
+from ..domain.sequential import CALM, NEVER, RATIOS, Detector, Stratum, log_factors, mean, proportion
 from .figures import ERRORS, Outcome, bucket, percentile, upper_bound
 
+STREAMS = 63  # tests that go on at once: errors, errors by themselves and p95 of twenty-one operations
 SLOW_SHARE = 0.05  # of a side's requests are slower than its p95
 SLOW_TOLERATED = 0.02  # by how much the share above the edge may exceed the host's: callers differ, days are long
 LEAST_FOR_EDGE = 20  # requests of the host that a p95 takes
 NEWEST = 2000  # requests that a p95 is read from; older ones fade
 ALONE = 1000  # requests in a row without one of the host: there is no control any more
+LIVING_TIMES = 4  # what errors were when last compared, and the fast path's own limit beside a small control
+LEAST_LIVING = 1000  # requests that such a limit takes
+SHARED = math.log(1000)  # of so many incidents of both sides, one at most is taken for the fast path's
 
 
 @dataclass
@@ -74,6 +79,7 @@ class Limits(NamedTuple):
     p95_ratio: float | None
     error_share: float | None  # where there is no host to compare with
     p95_times: float | None  # of what the fast path's p95 was when there was one
+    has_control: bool = True  # whether the host is asked at all
 
 
 @dataclass
@@ -89,16 +95,22 @@ class Evidence:
     kinds: dict[str, int] = field(default_factory=dict)  # the fast path's errors since they are suspected
     alone: int = 0  # requests of the fast path since the host's last one
     living: int | None = None  # bucket of the fast path's p95 when it was last compared
+    living_errors: float | None = None  # at most this share of both sides' requests were errors then
+    unshared: list[float] = field(default_factory=lambda: [0.0] * len(RATIOS))  # since errors_alone is suspected
 
     def add(self, fast: SideMinute, host: SideMinute, limits: Limits) -> None:
         """Count in one minute."""
+        had_no_control = self.has_no_control
         if host.served:
             self.alone = 0
         else:
-            self.alone += fast.requests
+            self.alone += fast.requests if limits.has_control else ALONE
+        if self.has_no_control is not had_no_control:
+            self.errors_alone = Detector()  # by another limit
         if limits.error_points is not None:
             stratum = Stratum(fast.served, fast.errors, host.served, host.errors)
             self.errors.add(stratum, limits.error_points, fast.callers, fast.error_callers)
+            self._add_errors_alone(stratum, fast, limits)
             self._count_kinds(fast)
         edge = self.edge(limits.p95_ratio)
         if edge is not None:
@@ -106,22 +118,56 @@ class Evidence:
             stratum = Stratum(fast.went_well, slow, host.went_well, host.slower(edge)[0])
             self.slow.add(stratum, SLOW_TOLERATED, _all(fast.ok_callers), callers)
         if self.has_no_control:
-            self._add_alone(fast, limits)
+            self._add_slow_alone(fast, limits)
         _fade_in(self.fast, fast.ok)
         _fade_in(self.host, host.ok)
         if host.served and sum(self.host.values()) >= LEAST_FOR_EDGE <= sum(self.fast.values()):
             self.living = percentile(self.fast, 95)
 
-    def _add_alone(self, fast: SideMinute, limits: Limits) -> None:
-        if limits.error_share is not None:
-            self.errors_alone.add_alone(fast.served, fast.errors, limits.error_share, fast.callers, fast.error_callers)
+    def _add_errors_alone(self, stratum: Stratum, side: SideMinute, limits: Limits) -> None:
+        limit = self.limit_alone(limits)
+        if limit is not None:
+            was_calm = self.errors_alone.evidence() < CALM
+            self.errors_alone.add_alone(stratum, limit, side.callers, side.error_callers)
+            # Not the minute that made it suspect: it was chosen for the fast path's errors.
+            if was_calm or self.errors_alone.evidence() < CALM:
+                self.unshared = [0.0] * len(RATIOS)
+            else:
+                factors = log_factors(stratum, limits.error_points or 0.0)
+                self.unshared = [max(log + more, NEVER) for log, more in zip(self.unshared, factors, strict=True)]
+        recent = self.errors.recent
+        requests = recent[0] + recent[2]
+        if (
+            stratum.host
+            and requests >= LEAST_LIVING
+            and max(self.errors.evidence(), self.errors_alone.evidence()) < CALM
+        ):
+            self.living_errors = proportion(recent[1] + recent[3], requests).high
+
+    def limit_alone(self, limits: Limits) -> float | None:
+        """The share of errors that the fast path may have by itself; None where that is not judged.
+
+        Without a control it is fixed, beside one it follows from what both sides' errors were when last compared.
+        """
+        if self.has_no_control or limits.error_share is None or limits.error_points is None:
+            return limits.error_share
+        return None if self.living_errors is None else limits.error_points + LIVING_TIMES * self.living_errors
+
+    def is_unshared(self, strict: float) -> bool:
+        """Whether the fast path's errors are surely too many by themselves, and in all likelihood not the host's too.
+
+        For a host that answers so little that the strict comparison takes an hour.
+        """
+        return self.errors_alone.strength() >= strict and mean(self.unshared) >= SHARED
+
+    def _add_slow_alone(self, fast: SideMinute, limits: Limits) -> None:
         edge = self.edge_alone(limits.p95_times)
         if edge is not None:
             slow, callers = fast.slower(edge)
-            self.slow_alone.add_alone(fast.went_well, slow, SLOW_SHARE, _all(fast.ok_callers), callers)
+            self.slow_alone.add_alone(Stratum(fast.went_well, slow), SLOW_SHARE, _all(fast.ok_callers), callers)
 
     def _count_kinds(self, fast: SideMinute) -> None:
-        if not self.errors.minutes:
+        if not self.errors.minutes and not self.errors_alone.minutes:
             self.kinds = {}
         for kind, requests in fast.kinds.items():
             self.kinds[kind] = self.kinds.get(kind, 0) + requests
@@ -164,6 +210,8 @@ class Evidence:
             kinds=dict(kept["kinds"]),
             alone=kept["alone"],
             living=kept["living"],
+            living_errors=kept["living_errors"],
+            unshared=kept["unshared"],
         )
 
 

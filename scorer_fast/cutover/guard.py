@@ -26,7 +26,7 @@ from ..settings import conf
 from . import figure_queries, flags, state_queries
 from . import flag_queries as flag_sql
 from . import guard_queries as sql
-from .evidence import SLOW_SHARE, SLOW_TOLERATED, Evidence, Limits, SideMinute
+from .evidence import SLOW_SHARE, SLOW_TOLERATED, STREAMS, Evidence, Limits, SideMinute
 from .figures import Outcome, percentile, upper_bound
 from .shadow import finding_queries
 
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 FAST, LEGACY = "fast", "legacy"
 LATE = timedelta(seconds=5)  # that the figures of a minute may come after the last flush that holds them
 FARTHEST = timedelta(hours=1)  # back that minutes are counted in, when nobody has judged for long
-STREAMS = 42  # tests that go on at once: two for each of twenty-one operations
 ERRORS_CLEAR = 0.01  # `fine` says that no more than this beyond what is tolerated is likely
 SLOW_CLEAR = 0.05
 
@@ -141,7 +140,7 @@ def _step(
     fresh = Evidence()
     if kept is not None:
         before = Evidence.of(json.loads(kept.state))
-        fresh.living = before.living
+        fresh.living, fresh.living_errors = before.living, before.living_errors
         if now - kept.until < FARTHEST:
             fresh.host = before.host  # what is slow is known from the first minute on
     state = json.dumps(fresh.as_dict())
@@ -170,9 +169,11 @@ def _judge(
 ) -> Judgement:
     limits = conf.guard_limits(operation.id)
     evidence = Evidence.of(json.loads(step.state))
+    is_all = mode is Mode.FAST or step.percent >= 100
+    allowed = tolerated(limits)._replace(has_control=not is_all or conf.control_percent > 0)
     for minute in sorted(minutes):
         if minute >= step.until:
-            evidence.add(*minutes[minute], tolerated(limits))
+            evidence.add(*minutes[minute], allowed)
     step = step._replace(
         until=max(step.until, until),
         fast=json.dumps(_summary(evidence, 0)),
@@ -241,7 +242,8 @@ def _errors(operation: Operation, evidence: Evidence, limits: dict[str, Any], wi
     points = limits["ERROR_POINTS"]
     said = f"errors {{fast}} against {{host}} of the host (limit {points:g} points){_kinds(evidence)}"
     allowed = _Allowed(points / 100, ERRORS_CLEAR, limits["MIN_SAMPLE"], strict, f"{points:g} points")
-    return _sides(operation, "errors", evidence.errors, allowed, window, said)
+    is_soon = evidence.is_unshared(strict) and evidence.errors.strength() < strict
+    return _sides(operation, "errors", evidence.errors_alone if is_soon else evidence.errors, allowed, window, said)
 
 
 def _kinds(evidence: Evidence) -> str:

@@ -27,7 +27,7 @@ _KEYED = frozenset({"v2_score", "embed_validate_api_key"})
 _ERROR = "_scorer_fast_error"
 CALLER = "_scorer_fast_caller"  # of the request, once it was asked for
 MOST_KEYS = 10_000
-_keys_seen: set[str] = set()
+_keys_seen: set[tuple[str, str]] = set()  # side and prefix
 
 
 def of_status(status: int) -> Outcome:
@@ -41,10 +41,10 @@ def of_status(status: int) -> Outcome:
     return Outcome.ERROR if status >= 500 else Outcome.CLIENT_ERROR
 
 
-def of_answer(operation: Operation, request: HttpRequest, status: int) -> Outcome:
+def of_answer(operation: Operation, request: HttpRequest, status: int, side: str = "fast") -> Outcome:
     """What became of a request that this side's own code answered."""
     outcome = of_status(status)
-    if outcome in (Outcome.OK, Outcome.CLIENT_ERROR) and is_first_use(operation, request):
+    if outcome in (Outcome.OK, Outcome.CLIENT_ERROR) and is_first_use(operation, request, side):
         return Outcome.FIRST_USE
     return outcome
 
@@ -63,19 +63,22 @@ def of_the_host(operation: Operation, request: HttpRequest, status: int) -> Outc
             return Outcome.WENT_AWAY
         if status < 500:
             return Outcome.REFUSED
-    return of_answer(operation, request, status)
+    return of_answer(operation, request, status, "legacy")
 
 
-def is_first_use(operation: Operation, request: HttpRequest) -> bool:
-    """Whether this process meets the request's API key for the first time: checking it may cost a slow hash, once."""
+def is_first_use(operation: Operation, request: HttpRequest, side: str) -> bool:
+    """Whether a side of this process meets the request's API key for the first time.
+
+    Checking it may cost each a slow hash, once.
+    """
     if operation.id not in _KEYED:
         return False
     prefix = split.key_prefix(request)
-    if not prefix or prefix in _keys_seen:
+    if not prefix or (side, prefix) in _keys_seen:
         return False
     if len(_keys_seen) >= MOST_KEYS:
         _keys_seen.clear()
-    _keys_seen.add(prefix)
+    _keys_seen.add((side, prefix))
     return True
 
 

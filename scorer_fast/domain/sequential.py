@@ -108,6 +108,12 @@ def log_factors_alone(requests: int, bad: int, tolerated: float) -> list[float]:
     return [bad * math.log(ratio) - requests * tolerated * (ratio - 1) for ratio in RATIOS]
 
 
+def mean(logs: Sequence[float]) -> float:
+    """The logarithm of the mean of what ``logs`` are the logarithms of."""
+    highest = max(logs)
+    return highest + math.log(sum(math.exp(log - highest) for log in logs) / len(logs))
+
+
 @dataclass
 class Detector:
     """One comparison of two proportions as it goes on; its state is as large after a year as after a minute.
@@ -138,11 +144,11 @@ class Detector:
         else:
             self.waiting = [*waited, self.waiting[4] + 1]
 
-    def add_alone(self, requests: int, bad: int, tolerated: float, callers: int = 0, bad_callers: int = 0) -> None:
-        """Count in one minute in which the fast path is judged by itself."""
-        if requests:
-            self._see(callers, bad_callers, bad)
-            self._fold(Stratum(requests, bad), log_factors_alone(requests, bad, tolerated))
+    def add_alone(self, stratum: Stratum, tolerated: float, callers: int = 0, bad_callers: int = 0) -> None:
+        """Count in one minute of which the fast path is judged by itself; the host's requests are told, no more."""
+        if stratum.fast:
+            self._see(callers, bad_callers, stratum.fast_bad)
+            self._fold(stratum, log_factors_alone(stratum.fast, stratum.fast_bad, tolerated))
 
     def _see(self, callers: int, bad_callers: int, bad: int) -> None:
         self.minutes += 1
@@ -165,8 +171,7 @@ class Detector:
 
     def evidence(self) -> float:
         """The logarithm of the e-detector, as if callers were independent."""
-        highest = max(self.logs)
-        return highest + math.log(sum(math.exp(log - highest) for log in self.logs) / len(self.logs))
+        return mean(self.logs)
 
     def strength(self) -> float:
         """What is compared with :func:`threshold`."""

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from scorer_fast.cutover import dispatch as dispatch
 from scorer_fast.cutover import figure_queries, figures, flags, guard
 from scorer_fast.cutover import guard_queries as sql
+from scorer_fast.cutover.evidence import Evidence
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.guard import Judgement, Rule, Verdict
 from scorer_fast.cutover.shadow import finding_queries
@@ -289,6 +290,15 @@ def test_a_broken_fast_path_is_found_without_the_host(clock: Clock) -> None:
     assert rule(lonely(clock, 1, errors=(400, 0)), "errors").verdict is WORSE
 
 
+def test_where_the_host_is_never_asked_few_requests_do(clock: Clock, settings: Settings) -> None:
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "CONTROL_PERCENT": 0}
+    flags.set_mode("v2_score", "split", 100, reason="all", by="test")
+    clock.pass_()
+    assert clock.pass_(5, 0).verdict is NO_CONTROL
+    clock.pass_(5, 0, errors=(5, 0))
+    assert rule(clock.pass_(5, 0, errors=(5, 0)), "errors").verdict is WORSE
+
+
 def test_one_that_fails_for_everybody_is_found_though_its_open_circuit_hides_most_callers(clock: Clock) -> None:
     """What the circuit turns away counts as the doing of the few who opened it."""
     flags.set_mode("v2_score", "fast", None, reason="all", by="test")
@@ -306,15 +316,38 @@ def test_one_that_fails_for_everybody_is_found_though_its_open_circuit_hides_mos
 def test_a_small_control_is_a_control(clock: Clock) -> None:
     flags.set_mode("v2_score", "fast", None, reason="all", by="test")
     clock.pass_()
-    for minute in range(60):
-        judgement = clock.pass_(400, minute % 2 * 2)
+    for minute in range(20):
+        judgement = clock.pass_(400, 3 + minute % 2 * 2)
     assert rule(judgement, "errors").verdict is UNDECIDED
-    for minute in range(100):
+    for minute in range(40):
         judgement = clock.pass_(400, 3 + minute % 2 * 2, errors=(80, 0))
         if judgement.verdict is WORSE:
             break
     assert judgement.verdict is WORSE
-    assert minute < 40
+    assert minute < 16  # of both sides by the strict test alone: 27
+    assert rule(judgement, "errors").text.startswith("errors 20 % (")
+    assert "against 0 % (0 to" in rule(judgement, "errors").text
+
+
+def test_what_a_small_control_meets_as_well_is_no_fault_however_sure_it_is(clock: Clock) -> None:
+    flags.set_mode("v2_score", "fast", None, reason="all", by="test")
+    for _ in range(20):
+        clock.pass_(400, 4)
+    for minute in range(40):
+        judgement = clock.pass_(400, 4, errors=(80, int(minute % 4 < 3)))
+        assert judgement.verdict is not WORSE
+    state = Evidence.of(GuardEvidence.objects.order_by("id").last().state)  # type: ignore[union-attr]
+    assert state.errors_alone.strength() > 1000
+
+
+def test_a_control_that_ends_leaves_nothing_that_was_judged_by_its_limit(clock: Clock) -> None:
+    """1 % of errors on both sides are too many for the limit beside a control, and fewer than the one without."""
+    flags.set_mode("v2_score", "fast", None, reason="all", by="test")
+    for _ in range(20):
+        clock.pass_(400, 4)
+    for minute in range(40):
+        assert clock.pass_(400, 4, errors=(6, int(minute % 20 == 0))).verdict is not WORSE
+    assert lonely(clock, 20, errors=(6, 0)).verdict is NO_CONTROL
 
 
 # ---- mismatches

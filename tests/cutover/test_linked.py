@@ -18,6 +18,7 @@ from api.registry.models import Score
 from scorer_fast import linked
 from scorer_fast.cutover import circuit, figures
 from scorer_fast.cutover.dispatch import HEADER
+from scorer_fast.cutover.figures import Outcome
 from scorer_fast.http.catalogue import OPERATIONS
 from tests.factories import rows
 from tests.factories.requests import good
@@ -106,11 +107,14 @@ def test_the_host_scores_what_is_linked(
     linked_by(settings, path_of(function))
     counted: list[tuple[str, str]] = []
     monkeypatch.setattr(figures, "count", lambda operation, what, *more: counted.append((operation, what)))
+    recorded: list[tuple[str, Outcome]] = []
+    monkeypatch.setattr(figures, "record", lambda _, side, seconds, outcome, *more: recorded.append((side, outcome)))
     with sent() as statements:
         response = send(operation)
     assert response.status_code in (200, 201), response.content
     assert response.headers[HEADER] == "legacy; linked"
     assert (operation, "linked") in counted
+    assert recorded == [("fast", Outcome.HANDED_OVER), ("legacy", Outcome.STOOD_IN)], "nothing that is compared"
     assert {name for name in statements if name.isupper() and "_" in name} <= FLAGS, "nothing of ours was asked"
     assert circuit.of(operation).admit() is circuit.Admission.REGULAR
 

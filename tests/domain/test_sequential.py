@@ -67,7 +67,7 @@ def test_no_count_is_too_large_or_too_small(fast: int, one: int, host: int, othe
     detector = Detector()
     for _ in range(3):
         detector.add(Stratum(fast, min(one, fast), host, min(other, host)), tolerated, (1 << 63) - 1, 5)
-        detector.add_alone(fast, min(one, fast), tolerated)
+        detector.add_alone(Stratum(fast, min(one, fast)), tolerated)
     assert math.isfinite(detector.strength())
     assert Detector.of(json.loads(json.dumps(detector.as_dict()))) == detector
 
