@@ -143,9 +143,13 @@ monitoring: setup ## dashboards and alerts of ops/ on a real scrape (Debian's Pr
 guard-simulation: setup ## the guard on equal sides and on worse ones, simulated (ARGS="--judgements 1000000")
 	@$(PYTHON) -m bench.guard_simulation $(ARGS)
 
+.PHONY: guard-replay
+guard-replay: setup ## twelve hours of figures of all operations through the guard, on a real PostgreSQL (some minutes)
+	@$(PYTHON) -m pytest -q -n 0 -s attacks/test_replay.py $(ARGS)
+
 .PHONY: guard-attacks
-guard-attacks: setup ## what was seen to fool the guard, done to real servers (twenty minutes)
-	@$(PYTHON) -m pytest attacks $(ARGS)
+guard-attacks: setup ## what was seen to fool the guard, done to real servers (ten minutes; ARGS="-k uvicorn")
+	@$(PYTHON) -m pytest -q -n 0 -s attacks/test_guard.py $(ARGS)
 
 .PHONY: failover
 failover: setup ## two clusters, one a replica, promoted under load, and random kills (ARGS="--failovers 30 --kills 60")

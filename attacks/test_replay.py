@@ -17,6 +17,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from django.db import transaction
 
 from bench.guard_simulation import Fault, World, any_world
 from scorer_fast.cutover import figure_queries, flags, guard
@@ -96,12 +97,13 @@ def test_twelve_hours(monkeypatch: pytest.MonkeyPatch) -> None:
         for seconds in (75, 105) if number % 10 == 0 else (75,):  # the minute is over and in; later, nothing is new
             now = minute + timedelta(seconds=seconds)
             started = time.perf_counter()
-            with sent() as names:
-                judgements = guard.judge_all(now)
-            guard.act(judgements, now, dry_run=False)
+            with transaction.atomic():
+                with sent() as names:
+                    judgements = guard.judge_all(now)
+                guard.act(judgements, now, dry_run=False)
             took = time.perf_counter() - started
             assert names.count("LIST_CELLS") <= 1
-            assert len(names) <= 7
+            assert len([name for name in names if "_" in name]) <= 7
             judged, rounds = judged + len(judgements), rounds + 1
             slowest, spent = max(slowest, took), spent + took
         for name in Latch.objects.filter(lifted_at=None).values_list("operation", flat=True):

@@ -49,13 +49,17 @@ class Stands(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Requests of one side within :data:`RECENT`, how many failed, and how long they took (milliseconds)."""
+    """Requests of one side within :data:`RECENT`, how many failed, and how long they took (milliseconds).
+
+    ``outcomes``: what became of them, those included that an open circuit turned away.
+    """
 
     requests: int = 0
     errors: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    outcomes: dict[str, int] = field(default_factory=dict)
 
     @property
     def error_percent(self) -> float:
@@ -213,6 +217,7 @@ def read(now: datetime, only: Collection[str] = ()) -> State:
             (row.operation, row.side): row
             for row in sql.list_series(alias, _minute(now - RECENT), 10 * RECENT.total_seconds())
         },
+        figures=figures.read_all(now - RECENT),
         outcomes=sql.list_outcomes(alias, _minute(now - EARLIER), _minute(now - RECENT)),
         groups=sql.list_groups(alias, now - EARLIER),
         rollouts=[row for row in rollout_queries.list_rollouts(alias) if row.state in rollout.UNDER_WAY],
@@ -291,6 +296,7 @@ class _Found:
     latched: dict[str, flag_queries.LatchRow]
     verdicts: dict[str, guard_queries.VerdictRow]
     sides: dict[tuple[str, str], sql.SeriesRow]
+    figures: dict[str, dict[str, figures.Figures]]
     outcomes: list[sql.OutcomeRow]
     groups: list[sql.GroupsRow]
     rollouts: list[RolloutRow]
@@ -302,7 +308,10 @@ def _of(operation: Operation, row: flag_queries.FlagRow | None, found: _Found) -
     mode = Mode(row.mode) if row else flags.by_setting(operation).mode
     counted = {one.outcome: one for one in found.outcomes if one.operation == id_}
     rows_of = [found.sides.get((id_, side)) for side in ("fast", "legacy")]
-    fast, host = map(_side, rows_of)
+    figures_of = found.figures.get(id_, {})
+    fast, host = (
+        _side(row, figures_of.get(side, figures.EMPTY)) for row, side in zip(rows_of, ("fast", "legacy"), strict=True)
+    )
     fallbacks = counted["fallbacks"].lately if "fallbacks" in counted else 0
     by_fast = answered(*rows_of)
     total = by_fast + host.requests
@@ -418,11 +427,12 @@ def answered(fast: sql.SeriesRow | None, host: sql.SeriesRow | None) -> int:
     return max((fast.requests + fast.away if fast else 0) - (host.stood_in if host else 0), 0)
 
 
-def _side(row: sql.SeriesRow | None) -> Side:
+def _side(row: sql.SeriesRow | None, of: figures.Figures) -> Side:
+    outcomes = {outcome.value: count for outcome in figures.Outcome if (count := of.count(outcome))}
     if row is None or not row.requests:
-        return Side()
+        return Side(outcomes=outcomes)
     p50, p95, p99 = (round(figures.upper_bound(bucket) * 1000, 3) for bucket in (row.p50, row.p95, row.p99))
-    return Side(row.requests, row.errors, p50, p95, p99)
+    return Side(row.requests, row.errors, p50, p95, p99, outcomes)
 
 
 def _circuit(counted: dict[str, sql.OutcomeRow], now: datetime) -> Circuit:

@@ -15,7 +15,6 @@ from pytest_django import Settings
 from scorer_fast.cutover import dispatch as dispatch
 from scorer_fast.cutover import figure_queries, figures, flags, guard
 from scorer_fast.cutover import guard_queries as sql
-from scorer_fast.cutover.evidence import Evidence
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.guard import Judgement, Rule, Verdict
 from scorer_fast.cutover.shadow import finding_queries
@@ -327,27 +326,6 @@ def test_a_small_control_is_a_control(clock: Clock) -> None:
     assert minute < 16  # of both sides by the strict test alone: 27
     assert rule(judgement, "errors").text.startswith("errors 20 % (")
     assert "against 0 % (0 to" in rule(judgement, "errors").text
-
-
-def test_what_a_small_control_meets_as_well_is_no_fault_however_sure_it_is(clock: Clock) -> None:
-    flags.set_mode("v2_score", "fast", None, reason="all", by="test")
-    for _ in range(20):
-        clock.pass_(400, 4)
-    for minute in range(40):
-        judgement = clock.pass_(400, 4, errors=(80, int(minute % 4 < 3)))
-        assert judgement.verdict is not WORSE
-    state = Evidence.of(GuardEvidence.objects.order_by("id").last().state)  # type: ignore[union-attr]
-    assert state.errors_alone.strength() > 1000
-
-
-def test_a_control_that_ends_leaves_nothing_that_was_judged_by_its_limit(clock: Clock) -> None:
-    """1 % of errors on both sides are too many for the limit beside a control, and fewer than the one without."""
-    flags.set_mode("v2_score", "fast", None, reason="all", by="test")
-    for _ in range(20):
-        clock.pass_(400, 4)
-    for minute in range(40):
-        assert clock.pass_(400, 4, errors=(6, int(minute % 20 == 0))).verdict is not WORSE
-    assert lonely(clock, 20, errors=(6, 0)).verdict is NO_CONTROL
 
 
 # ---- mismatches

@@ -878,7 +878,7 @@ def test_every_read_has_an_outcome_also_when_its_client_goes_away(
 
     async def all_of_them() -> None:
         for round_ in range(10):
-            await asyncio.gather(*(ask(0.005 * number) for number in range(round_ % 3, 20)))
+            await asyncio.gather(*(ask(0.002 * number) for number in range(round_ % 3, 54)))
         await sync_to_async(connections.close_all)()  # after the last read, in its thread
 
     asyncio.run(all_of_them())

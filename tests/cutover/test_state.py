@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -81,6 +82,19 @@ def test_what_the_host_stood_in_for_was_not_answered_by_the_fast_path(outcome: O
         figures.record("v2_score", "legacy", 0.16, Outcome.STOOD_IN, None)
     figures.flush()
     assert of("v2_score").share == 80.0
+
+
+def test_what_became_of_the_requests_is_shown_class_by_class() -> None:
+    flags.set_mode("v2_score", "split", 50, **WHY)
+    for outcome in Outcome:
+        figures.record("v2_score", "fast", 0.01, outcome, None)
+    figures.record("v2_score", "legacy", 0.01, Outcome.REFUSED, None)
+    figures.flush()
+    one = of("v2_score")
+    assert one.fast.outcomes == {outcome.value: 1 for outcome in Outcome}
+    assert one.host.outcomes == {"refused": 1}
+    words = " ".join(page("v2_score").split())
+    assert "1 refused, 1 went away, 1 infrastructure, 1 handed over, 1 first use, 1 stood in" in words
 
 
 def test_the_figures_are_of_the_last_minutes_alone() -> None:
@@ -252,7 +266,7 @@ def test_watch_draws_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) 
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("scorer_fast.management.scorer_fast_commands.status.time.sleep", wait)
+    monkeypatch.setattr("scorer_fast.management.scorer_fast_commands.status.time", SimpleNamespace(sleep=wait))
     assert page("--watch").count("\x1b[H\x1b[2J") == 3
     assert waits == [2, 2, 2]
 
@@ -265,8 +279,8 @@ def test_it_costs_a_bounded_number_of_statements() -> None:
     with sent() as names:
         read()
     assert names == [
-        "LIST_FLAGS", "LIST_ACTIVE_KILLS", "LIST_OPEN_LATCHES", "LIST_VERDICTS", "LIST_SERIES", "LIST_OUTCOMES",
-        "LIST_GROUPS", "LIST_ROLLOUTS", "LIST_LAST_CHANGES",
+        "LIST_FLAGS", "LIST_ACTIVE_KILLS", "LIST_OPEN_LATCHES", "LIST_VERDICTS", "LIST_SERIES", "LIST_BUCKETS",
+        "LIST_OUTCOMES", "LIST_GROUPS", "LIST_ROLLOUTS", "LIST_LAST_CHANGES",
     ]  # fmt: skip
 
 

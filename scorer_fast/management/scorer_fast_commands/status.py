@@ -126,7 +126,11 @@ def _details(one: OperationState) -> list[str]:
         lines.append(f"stopped by {', '.join(one.stopped_by)}")
     if one.allow or one.deny:
         lines.append(f"lists: {len(one.allow)} allowed, {len(one.deny)} denied")
-    lines += [f"{name:<5} {_figures(side)}" for name, side in (("fast", one.fast), ("host", one.host)) if side.requests]
+    for name, side in (("fast", one.fast), ("host", one.host)):
+        if side.requests:
+            lines.append(f"{name:<5} {_figures(side)}")
+        if side.outcomes:
+            lines.append("      " + ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in side.outcomes.items()))
     if one.fallbacks:
         lines.append(f"the fast path failed and the host answered: {one.fallbacks}")
     if one.compared:
