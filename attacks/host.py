@@ -90,7 +90,7 @@ def rehearse_otherwise(request: HttpRequest) -> Any:
     if not request.path_info.startswith("/internal/check-bans"):
         raise HandedOver("stand_in")  # whom a split leaves to the host would be compared as well
     rehearsal = rehearse(request)
-    return Otherwise(rehearsal) if is_faulty() and chance() < 0.05 else rehearsal
+    return Otherwise(rehearsal) if is_faulty() and zlib.crc32(request.body) % 20 == 0 else rehearsal
 
 
 call.call = fast  # type: ignore[assignment]

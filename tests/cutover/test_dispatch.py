@@ -2,19 +2,22 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from scorer_fast.cutover import circuit, figures, flags
-from scorer_fast.cutover.dispatch import HEADER, dispatch
+from scorer_fast.cutover.dispatch import HEADER, dispatch, follow
+from scorer_fast.cutover.shadow import run as shadow
 from scorer_fast.errors import Problem, Refused, VerifierDown
+from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.run import run_of
 
 from .conftest import OWNER, SCORE
@@ -390,6 +393,28 @@ def test_every_request_that_is_not_plain_legacy_is_measured(
     response = Client().get(SCORE)
     assert [figure for figure in recorded if figure[1] in ("fast", "legacy")] == expected
     assert (HEADER in response.headers) == (mode != "legacy")
+
+
+def test_connecting_is_the_hosts_time_and_the_shadows_read_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The read comes first and so finds no connection: without it the host would have had to open one."""
+    seconds: list[float] = []
+    waits = [0.1]
+    ensure_connection = connection.ensure_connection
+
+    def connect() -> None:
+        time.sleep(waits.pop() if waits else 0)
+        ensure_connection()
+
+    def read(*_: Any) -> None:
+        connection.ensure_connection()
+        time.sleep(1)
+
+    monkeypatch.setattr(connections["default"], "ensure_connection", connect)
+    monkeypatch.setattr(shadow, "before", read)
+    monkeypatch.setattr(figures, "record", lambda operation, side, took, *more: seconds.append(took))
+    request = RequestFactory().get(SCORE)
+    follow(flags.Route.SHADOW, BY_ID["v2_score"], request, lambda request: JsonResponse({}))
+    assert 0.1 <= seconds[0] < 1
 
 
 @pytest.mark.parametrize("mode", ["split", "shadow"])
