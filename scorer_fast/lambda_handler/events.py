@@ -90,7 +90,7 @@ def with_header(event: Event, answer: Answer, name: str, value: str) -> Answer:
 
 
 def _is_many(event: Event) -> bool:
-    return event.get(MANY_HEADERS) is not None
+    return isinstance(event, dict) and event.get(MANY_HEADERS) is not None
 
 
 class HostResponse(HttpResponse):

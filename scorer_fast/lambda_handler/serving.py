@@ -45,7 +45,7 @@ def answer(event: Event, context: Any) -> Any:
 def _answer(event: Event, context: Any, host_handler: str) -> Any:
     try:
         request = EventRequest(event)
-    except ValueError:
+    except (AttributeError, LookupError, TypeError, ValueError):  # no load balancer's: the host will say
         request = None
     operation = None if request is None else dispatch.operation_of(request)
     if request is None or operation is None or operation.id not in dialect.FUNCTIONS:

@@ -356,6 +356,75 @@ def test_a_body_that_is_not_base64_is_the_hosts(host: None, monkeypatch: pytest.
     assert lambda_handler.handler(sent, Context())["statusCode"] == 400
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        [],
+        "text",
+        None,
+        {"source": "aws.events", "detail": {}},
+        {"httpMethod": "GET", "path": 5},
+        {"httpMethod": "GET", "path": "/ceramic-cache/weights", "headers": ["host"]},
+        {"httpMethod": "GET", "path": "/ceramic-cache/weights", "multiValueHeaders": {"host": 1}},
+        {"httpMethod": "GET", "path": "/ceramic-cache/weights", "queryStringParameters": "a=b"},
+        {"httpMethod": "POST", "path": "/ceramic-cache/stamps/bulk", "body": 1, "isBase64Encoded": True},
+    ],
+)
+def test_an_event_that_is_no_load_balancers_is_the_hosts(
+    sent: Any, host: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_mode("cache_weights", "fast")
+    monkeypatch.setenv(lambda_handler.HOST_HANDLER, "tests.lambda_handler.small_host.tell")
+    assert lambda_handler.handler(sent, Context())["got"] == sent
+    monkeypatch.setenv(lambda_handler.HOST_HANDLER, "")
+    answer = lambda_handler.handler(sent, Context())
+    assert (answer["statusCode"], json.loads(answer["body"])) == (400, {"error": "Bad request"})
+
+
+# How an event may come: what is changed in a good one of an operation, and the status that it has.
+FORMS: list[tuple[str, dict[str, Any], int]] = [
+    ("v2_score", {"queryStringParameters": None, "body": None}, 200),
+    ("v2_score", {"path": f"/v2/stamps/%31/score/{OWNER}"}, 200),
+    ("v2_score", {"path": f"/v2/stamps/one/score/{OWNER}"}, 404),
+    ("v2_score", {"path": f"/v2/stamps/{'9' * 5000}/score/{OWNER}"}, 404),
+    ("v2_score", {"path": "/v2/stamps/1/score/a%00b"}, 400),
+    ("v2_score", {"headers": None}, 401),
+    ("v2_score", {"headers": {"authorization": f"Bearer {world.API_KEY}"}}, 401),
+    ("v2_score", {"headers": {"x_api_key": world.API_KEY}}, 401),
+    ("v2_score", {"headers": {"X-API-Key": world.API_KEY}}, 200),
+    ("embed_add_stamps", {"headers": None, "body": "{}"}, 400),
+    ("embed_validate_api_key", {"headers": {}}, 400),
+    ("cache_add_stamps", {"body": None}, 400),
+    ("cache_add_stamps", {"body": "[NaN]"}, 400),
+    ("cache_add_stamps", {"body": "[" * 5000}, 400),
+    ("cache_add_stamps", {"body": '[{"provider": "\\u0000", "stamp": {}}]'}, 400),
+    ("cache_add_stamps", {"body": '[{"provider": "\ud800", "stamp": {}}]'}, 400),
+    ("cache_add_stamps", {"body": "//4=", "isBase64Encoded": True}, 400),
+    ("cache_patch_stamps", {"body": json.dumps([{"provider": f"P{number}"} for number in range(101)])}, 422),
+    ("cache_delete_stamps", {"body": "[]"}, 404),
+    ("cache_get_score", {"path": "/ceramic-cache/score/anything"}, 200),
+    ("cache_get_score", {"queryStringParameters": {"alternate_scorer_id": "%31"}}, 200),
+    ("cache_get_score", {"queryStringParameters": {"alternate_scorer_id": "one"}}, 400),
+    ("cache_calc_score", {"body": "{}"}, 200),
+    ("cache_calc_score", {"body": '{"alternate_scorer_id": [1]}'}, 400),
+    ("cache_get_stamps", {"queryStringParameters": None}, 400),
+]
+
+
+def test_what_comes_in_an_odd_form(ask: Asked) -> None:
+    for operation in {name for name, _, _ in FORMS}:
+        set_mode(operation, "fast")
+    statuses = []
+    for operation, changes, _ in FORMS:
+        before = world.CeramicCache.objects.filter(deleted_at=None).count()
+        answer = ask(operation, {**of(operation), **changes})
+        assert side(answer) == "fast"
+        statuses.append((operation, changes, answer["statusCode"]))
+        assert world.CeramicCache.objects.filter(deleted_at=None).count() == before  # nothing is written by halves
+    assert statuses == FORMS
+
+
 def test_a_call_that_the_host_answers_after_a_fault_is_counted_once(
     ask: Asked, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
