@@ -249,8 +249,7 @@ def kill(pair: Pair, times: int, server: Any, draw: random.Random) -> tuple[int,
     for number in range(1, times + 1):
         time.sleep(draw.uniform(0.02, 0.2))
         if number % 10 == 0:
-            kill_a_worker(server, draw)
-            workers += 1
+            workers += kill_a_worker(server, draw)
             continue
         for _ in range(50):
             busy = pair.primary.sql(BUSY, NAME)

@@ -138,8 +138,9 @@ class Client:
         return answer.status, json.loads(content) if answer.status < 500 else None
 
 
-def kill_a_worker(server: subprocess.Popen[bytes], draw: Any) -> None:
-    """SIGKILL for one of the processes that answer."""
+def kill_a_worker(server: subprocess.Popen[bytes], draw: Any) -> bool:
+    """SIGKILL for one of the processes that answer; False where there is but the server's own."""
     children = [child for child in psutil.Process(server.pid).children() if "gunicorn" in " ".join(child.cmdline())]
     if children:
         draw.choice(children).send_signal(signal.SIGKILL)
+    return bool(children)
