@@ -141,6 +141,7 @@ def test_where_look_ups_read_in_one_statement(
     settings.REGISTRY_API_READ_DB = "replica"
     aliases = Aliases()
     monkeypatch.setattr("scorer_fast.db.connection.connections", aliases)
+    monkeypatch.setattr("scorer_fast.db.watchdog.connections", Aliases())
     monkeypatch.setattr("scorer_fast.lookups.weights.in_transaction", lambda alias: False)
     assert good(operation).send().status_code == 200
     assert aliases.asked == LOOK_UPS[operation]
