@@ -158,7 +158,7 @@ def test_its_log_line_says_so(settings: Settings, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.INFO, "scorer_fast.request"):
         send("v2_score")
     lines = [record.__dict__ for record in caplog.records if record.name == "scorer_fast.request"]
-    assert [(line["side"], line["outcome"]) for line in lines] == [("fast", "linked"), ("legacy", "ok")]
+    assert [(line["side"], line["outcome"]) for line in lines] == [("fast", "linked"), ("legacy", "stood_in")]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
