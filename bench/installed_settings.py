@@ -5,4 +5,4 @@ from bench.settings import MIDDLEWARE
 
 MIDDLEWARE = [*MIDDLEWARE, "scorer_fast.cutover.middleware.ScorerFastMiddleware"]
 ROOT_URLCONF = "bench.host_urls"
-SCORER_FAST = {"MODES": {"*": "fast"}, "CONTROL_PERCENT": 0}
+SCORER_FAST = {"MODES": {"*": "fast"}, "CONTROL_PERCENT": 0, "SHED_AFTER_SECONDS": 0}
