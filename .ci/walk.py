@@ -156,6 +156,9 @@ def end(tree: Path) -> Iterator[str]:
 
 
 def main() -> int:
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # where it was ignored, as in the background, servers would too
     place = Path(tempfile.mkdtemp(prefix="walk-"))
     place.chmod(0o755)  # PostgreSQL may run as another user
     tree = place / "tree"
