@@ -78,7 +78,12 @@ def started(command: str, until: str, tree: Path) -> Iterator[str]:
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGINT)
-            server.wait(30)
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:
+                tree_of_it = run(f"ps -o pid,ppid,stat,wchan:20,cmd -g {server.pid}", tree)
+                os.killpg(server.pid, signal.SIGKILL)
+                raise Wrong(f"{command} does not end:\n{tree_of_it}\n{log.read_text()[-1500:]}") from None
 
 
 def local_server(tree: Path) -> Iterator[str]:
