@@ -32,7 +32,12 @@ STARTS = 900  # seconds that a first start may take: it installs everything
 ADDRESS = "0x" + "10" * 20
 # Lines that a walk leaves out: nothing to run (a synopsis, names in capitals that stand for something), or no end.
 LEFT_OUT = re.compile(r"[\[|]|\b(?:OP|URL|DIR|FILE|NUMBER)\b|--watch|^manage\.py kill$")
-MAY_EXIT_WITH = {"status --check": (0, 2), "doctor": (0, 1), "guard": (0, 1)}  # that there is something to say
+MAY_EXIT_WITH = {
+    "status --check": (0, 2),
+    "doctor": (0, 1),
+    "guard": (0, 1),
+    "--release": (0, 1),
+}  # that there is something to say
 
 
 class Wrong(Exception):
@@ -137,6 +142,9 @@ def demo(tree: Path) -> Iterator[str]:
             if not words.startswith("scorer_fast ") or LEFT_OUT.search(words):
                 continue
             words = re.sub(r"\bID\b", "1", words).replace("0x…", ADDRESS)
+            if words.startswith("scorer_fast rollout start"):  # the document before has ended at 100 %
+                run(".venv/bin/python manage.py scorer_fast kill --release --reason walk", tree, DEMO, (0, 1))
+                run(".venv/bin/python manage.py scorer_fast set v2_score legacy --reason walk", tree, DEMO)
             exits = next((codes for part, codes in MAY_EXIT_WITH.items() if part in words), (0,))
             try:
                 run(f".venv/bin/python manage.py {words}", tree, DEMO, exits)
