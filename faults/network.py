@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faults.failover import NAME, Cluster
-from faults.servers import Client, Told, serving, set_up
+from faults.servers import Client, Told, conclude, serving, set_up, take_down
 from tests.factories.relay import Relay
 
 LIMIT = 10.0  # seconds a request may take
@@ -129,13 +129,8 @@ def main() -> None:
                         )
                 relay.end()
     finally:
-        from django.db import connections
-
-        connections.close_all()
-        cluster.reset()
-        shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(wrong[:40]) or "Nothing was wrong.")
-    raise SystemExit(bool(wrong))
+        take_down(cluster, folder)
+    conclude(wrong)
 
 
 if __name__ == "__main__":

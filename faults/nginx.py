@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.servers import free_port
 from faults.failover import NAME, Cluster
-from faults.servers import ROOT, Client, Told, serving, set_up
+from faults.servers import ROOT, Client, Told, conclude, serving, set_up, take_down
 
 STALLED = (4, 40)
 SECONDS = 4.0  # that others are looked at
@@ -155,13 +155,8 @@ def main() -> None:
                             wrong.append(f"{count} stalled clients: {served} of {usual[name]}, {told.dropped} dropped")
                     time.sleep(1 if at == port else 6)
     finally:
-        from django.db import connections
-
-        connections.close_all()
-        cluster.reset()
-        shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(wrong[:40]) or "Nothing was wrong.")
-    raise SystemExit(bool(wrong))
+        take_down(cluster, folder)
+    conclude(wrong)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 from bench.pgbouncer import program
 from bench.servers import free_port
 from faults.failover import NAME, Cluster
-from faults.servers import ROOT, Client, Told, environment, serving, set_up
+from faults.servers import ROOT, Client, Told, conclude, environment, serving, set_up, take_down
 
 CASES = ROOT / "tests" / "contract" / "golden-2026-07"
 SESSIONS = 6
@@ -173,13 +173,8 @@ def main() -> None:
                     print(f"  served: {seen}", flush=True)
                     wrong += [f"{about}: {fault}" for fault in faults]
     finally:
-        from django.db import connections
-
-        connections.close_all()
-        cluster.reset()
-        shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(wrong[:40]) or "Nothing was wrong.")
-    raise SystemExit(bool(wrong))
+        take_down(cluster, folder)
+    conclude(wrong)
 
 
 def empty(cluster: Cluster) -> None:

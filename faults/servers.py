@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
@@ -49,6 +50,21 @@ def set_up(url: str) -> None:
     os.environ.update(environment(url))
     subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
     django.setup()
+
+
+def take_down(cluster: Any, folder: Path) -> None:
+    """End what a program has asked of its own cluster, and the cluster with its folder."""
+    from django.db import connections
+
+    connections.close_all()
+    cluster.reset()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def conclude(wrong: list[str]) -> NoReturn:
+    """Tell what was wrong, and end with it."""
+    print("\n".join(wrong[:40]) or "Nothing was wrong.")
+    raise SystemExit(bool(wrong))
 
 
 @contextmanager
