@@ -310,6 +310,24 @@ def attack(name: str, pair: Pair, failovers: int, kills: int) -> list[str]:
     return [f"{name}: {wrong}" for wrong in told.wrong]
 
 
+@contextmanager
+def of_its_own(program: str) -> Iterator[Cluster]:
+    """A cluster with a migrated database, which is this process's in Django too; it goes with the block."""
+    folder = Path(tempfile.mkdtemp(prefix=f"scorer-fast-{program}-"))
+    cluster = Cluster(folder / "pg", options={"fsync": "off"})
+    try:
+        cluster.ensure_running()
+        cluster.sql(f"CREATE DATABASE {NAME}")
+        set_up(cluster.url(NAME))
+        yield cluster
+    finally:
+        from django.db import connections
+
+        connections.close_all()
+        cluster.reset()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m faults.failover", description="Failovers and kills under load")
     parser.add_argument("--failovers", type=int, default=6)

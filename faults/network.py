@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from faults.failover import NAME, Cluster
-from faults.servers import Client, Told, conclude, serving, set_up, take_down
+from faults.failover import NAME, of_its_own
+from faults.servers import Client, Told, conclude, serving
 from tests.factories.relay import Relay
 
 LIMIT = 10.0  # seconds a request may take
@@ -97,13 +95,9 @@ def attack(name: str, port: int, host: str, cut: Callable[[], None], mend: Calla
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="scorer-fast-network-"))
-    cluster = Cluster(folder / "pg", options={"fsync": "off"})
     wrong: list[str] = []
-    try:
+    with of_its_own("network") as cluster:
         socket = cluster.ensure_running()
-        cluster.sql(f"CREATE DATABASE {NAME}")
-        set_up(cluster.url(NAME))
         from tests.factories import rows
 
         rows.world_of_one()
@@ -128,8 +122,6 @@ def main() -> None:
                             lambda: ip(f"route del blackhole {THERE}/32"),
                         )
                 relay.end()
-    finally:
-        take_down(cluster, folder)
     conclude(wrong)
 
 

@@ -19,8 +19,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.servers import free_port
-from faults.failover import NAME, Cluster
-from faults.servers import ROOT, Client, Told, conclude, serving, set_up, take_down
+from faults.failover import NAME, of_its_own
+from faults.servers import ROOT, Client, Told, conclude, serving
 
 STALLED = (4, 40)
 SECONDS = 4.0  # that others are looked at
@@ -122,13 +122,8 @@ def others(port: int, told: Told) -> tuple[int, float]:
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="scorer-fast-nginx-db-"))
-    cluster = Cluster(folder / "pg", options={"fsync": "off"})
     wrong: list[str] = []
-    try:
-        cluster.ensure_running()
-        cluster.sql(f"CREATE DATABASE {NAME}")
-        set_up(cluster.url(NAME))
+    with of_its_own("nginx") as cluster:
         from tests.factories import rows
 
         rows.world_of_one()
@@ -154,8 +149,6 @@ def main() -> None:
                         if served < usual[name] / 2 or told.dropped:
                             wrong.append(f"{count} stalled clients: {served} of {usual[name]}, {told.dropped} dropped")
                     time.sleep(1 if at == port else 6)
-    finally:
-        take_down(cluster, folder)
     conclude(wrong)
 
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from bench.pgbouncer import program
 from bench.servers import free_port
-from faults.failover import NAME, Cluster
-from faults.servers import ROOT, Client, Told, conclude, environment, serving, set_up, take_down
+from faults.failover import NAME, Cluster, of_its_own
+from faults.servers import ROOT, Client, Told, conclude, environment, serving
 
 CASES = ROOT / "tests" / "contract" / "golden-2026-07"
 SESSIONS = 6
@@ -143,13 +143,8 @@ def main() -> None:
         {"max_prepared_statements = 200": "with max_prepared_statements"} if carries else {}
     )
     print(f"PgBouncer {version[0]}" + ("" if carries else ": max_prepared_statements is of 1.21, and not tried"))
-    folder = Path(tempfile.mkdtemp(prefix="scorer-fast-pgbouncer-"))
-    cluster = Cluster(folder / "pg", options={"fsync": "off"})
     wrong: list[str] = []
-    try:
-        cluster.ensure_running()
-        cluster.sql(f"CREATE DATABASE {NAME}")
-        set_up(cluster.url(NAME))
+    with of_its_own("pgbouncer") as cluster:
         from tests.factories import rows
 
         for more, name in kinds.items():
@@ -172,8 +167,6 @@ def main() -> None:
                     seen, faults = served(cluster, url, threshold)
                     print(f"  served: {seen}", flush=True)
                     wrong += [f"{about}: {fault}" for fault in faults]
-    finally:
-        take_down(cluster, folder)
     conclude(wrong)
 
 

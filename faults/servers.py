@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -50,15 +49,6 @@ def set_up(url: str) -> None:
     os.environ.update(environment(url))
     subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True)
     django.setup()
-
-
-def take_down(cluster: Any, folder: Path) -> None:
-    """End what a program has asked of its own cluster, and the cluster with its folder."""
-    from django.db import connections
-
-    connections.close_all()
-    cluster.reset()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def conclude(wrong: list[str]) -> NoReturn:
