@@ -1,8 +1,11 @@
 """The host with the fast path in it: its own views behind the middleware, every operation switched over."""
 
 from bench.settings import *  # noqa: F403
-from bench.settings import MIDDLEWARE
+from bench.settings import MIDDLEWARE, SHED
 
-MIDDLEWARE = [*MIDDLEWARE, "scorer_fast.cutover.middleware.ScorerFastMiddleware"]
+MIDDLEWARE = [
+    *(name for name in MIDDLEWARE if not name.startswith("scorer_fast.")),
+    "scorer_fast.cutover.middleware.ScorerFastMiddleware",
+]
 ROOT_URLCONF = "bench.host_urls"
-SCORER_FAST = {"MODES": {"*": "fast"}, "CONTROL_PERCENT": 0, "SHED_AFTER_SECONDS": 0}
+SCORER_FAST = {"MODES": {"*": "fast"}, "CONTROL_PERCENT": 0, **SHED}

@@ -31,19 +31,17 @@ PATIENCE = 1.0  # seconds, after which a client gives up
 TIMES = (1, 2, 5)
 CLIENTS = 200
 SECONDS = 8.0
-SETTINGS = "bench.overload_settings"
-WITHOUT = (("SHED_AFTER_SECONDS", "0"), ("MAX_IN_PROGRESS", "0"))
-KINDS = {
-    "nothing is shed": Kind("nothing is shed", GTHREAD, SETTINGS, WITHOUT),
-    "shed, as delivered": Kind("shed, as delivered", GTHREAD, SETTINGS),
-    "shed, gunicorn's limits lower": Kind(
-        "shed, gunicorn's limits lower", f"{GTHREAD} --worker-connections 64 --backlog 64", SETTINGS
-    ),
-    "nothing is shed, gunicorn's limits lower": Kind(
-        "nothing is shed, gunicorn's limits lower", f"{GTHREAD} --worker-connections 64 --backlog 64", SETTINGS, WITHOUT
-    ),
-    "uvicorn, shed, as delivered": replace(UVICORN, name="uvicorn, shed, as delivered"),
-}
+SHED = (("SHED_AFTER_SECONDS", "0.5"),)  # as delivered
+NOT_SHED = (("SHED_AFTER_SECONDS", "0"), ("MAX_IN_PROGRESS", "0"))
+LOWER = f"{GTHREAD} --worker-connections 64 --backlog 64"
+KINDS = [
+    Kind("nothing is shed", GTHREAD, more=NOT_SHED),
+    Kind("nothing is shed, gunicorn's limits lower", LOWER, more=NOT_SHED),
+    Kind("shed, as delivered", GTHREAD, more=SHED),
+    Kind("shed, gunicorn's limits lower", LOWER, more=SHED),
+    replace(UVICORN, name="uvicorn, shed, as delivered", settings="bench.settings", more=SHED),
+    replace(UVICORN, name="uvicorn, in the host by its middleware, shed", more=SHED),
+]
 FORGET = """
 TRUNCATE registry_passport, registry_event, registry_hashscorerlink, scorer_fast_verifiedcredential,
     scorer_fast_keptreading CASCADE
@@ -54,7 +52,7 @@ def measure(url: str, load: Load, *, quick: bool) -> dict[str, Any]:
     """By kind of server: capacity and what came of each load, a second; and the seconds until it is well again."""
     asked = [traffic.ASKED["v2_score"](address(owner), owner) for owner in traffic.UNSEEN]
     results: dict[str, Any] = {}
-    for name, kind in KINDS.items():
+    for kind in KINDS:
         with Server(kind, url) as server:
             load.run(Job(server.port, 2, asked, 2.0, 2000))  # what it loads with its first requests
             _forget(url)
@@ -64,8 +62,8 @@ def measure(url: str, load: Load, *, quick: bool) -> dict[str, Any]:
             for times in TIMES:
                 found[f"{times}x"] = _loaded(url, server.port, asked, capacity * times, 0, quick)
             found[f"{CLIENTS} clients"] = _loaded(url, server.port, asked, 0, CLIENTS, quick)
-            results[name] = found
-            print(f"{name}: {json.dumps(found)}", flush=True)
+            results[kind.name] = found
+            print(f"{kind.name}: {json.dumps(found)}", flush=True)
     return results
 
 

@@ -10,7 +10,12 @@ WSGI_APPLICATION = "bench.wsgi.application"
 ASGI_APPLICATION = "bench.asgi.application"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SILENCED_SYSTEM_CHECKS = [*SILENCED_SYSTEM_CHECKS, "django_ratelimit.E003", "django_ratelimit.W001"]
-SCORER_FAST = {**SCORER_FAST, "SHED_AFTER_SECONDS": 0}
+# The measurement of overload has the bounds that shed load.
+SHED = {
+    "SHED_AFTER_SECONDS": float(env.text("SHED_AFTER_SECONDS", "0")),
+    "MAX_IN_PROGRESS": env.number("MAX_IN_PROGRESS", 64),
+}
+SCORER_FAST = {**SCORER_FAST, **SHED}
 
 for _server in DATABASES.values():  # noqa: F405  what the measurement of connections varies
     _server["CONN_HEALTH_CHECKS"] = env.flag("CONN_HEALTH_CHECKS", True)

@@ -28,14 +28,10 @@ _in_progress = 0
 def admitted(operation_id: str, request: HttpRequest, *, is_scoring: bool) -> Iterator[None]:
     """Serve ``request`` among those in progress; Refused(OVERLOADED) where there are too many, or it is too old."""
     global _in_progress
-    places, oldest = conf.max_in_progress, conf.shed_after_seconds
+    places = conf.max_in_progress
     if is_scoring:
         places = places and max(int(places * SCORINGS), 1)
-    else:
-        oldest *= 2
-    age = arrival.age(request)
-    if oldest and age > oldest:
-        raise shed(operation_id, request, f"it arrived {age:.1f} s ago")
+    require_young(operation_id, request, is_scoring=is_scoring)
     with _lock:
         is_admitted = not places or _in_progress < places
         _in_progress += is_admitted
@@ -46,6 +42,14 @@ def admitted(operation_id: str, request: HttpRequest, *, is_scoring: bool) -> It
     finally:
         with _lock:
             _in_progress -= 1
+
+
+def require_young(operation_id: str, request: HttpRequest, *, is_scoring: bool) -> None:
+    """Refused(OVERLOADED) where ``request`` has waited so long that its answer would come too late."""
+    oldest = conf.shed_after_seconds * (1 if is_scoring else 2)
+    age = arrival.age(request)
+    if oldest and age > oldest:
+        raise shed(operation_id, request, f"it arrived {age:.1f} s ago")
 
 
 def shed(operation_id: str, request: HttpRequest, why: str) -> Refused:
