@@ -240,7 +240,8 @@ def keep() -> None:
         cursor.execute(
             """
             UPDATE scorer_fast_keptreading AS k
-            SET token = scorer_fast_token_1(%s, v.live, v.copies, v.links)
+            SET token = scorer_fast_token_1(
+                %s, array_to_string(v.live, ' '), array_to_string(v.copies, ' '), array_to_string(v.links, ' '))
             FROM registry_passport AS p
             CROSS JOIN LATERAL scorer_fast_versions_1(p.address, p.community_id, p.id, '{}') AS v
             WHERE p.id = k.passport_id AND k.others = '{}'

@@ -58,8 +58,10 @@ def score_stamps(counting: Sequence[Valid], clashes: Iterable[Clash], weights: W
 
 
 def _iso(instant: datetime, written: str) -> str:
-    """``instant.isoformat()`` of what was read from ``written``: its usual form, to the millisecond in UTC, is cut."""
-    if written[4:20:3] == "--T::." and written[23:] == "Z":
+    """``instant.isoformat()`` of what was read from ``written``: its usual forms, in UTC, are cut and put together."""
+    if written[4::3] == "--T::Z":  # to the second
+        return f"{written[:19]}+00:00"
+    if written[4:20:3] == "--T::." and written[23:] == "Z":  # to the millisecond
         return f"{written[:19]}+00:00" if written[20:23] == "000" else f"{written[:23]}000+00:00"
     return instant.isoformat()
 

@@ -85,24 +85,25 @@ $function$;
 -- The token that a kept reading is kept under: who reads, where, and the versions of all rows that it depends on.
 -- A restored or copied row may have the version of another one; so the cluster and the database are part of the token,
 -- and what was kept elsewhere is simply not kept. NULL where the links are.
--- p_reader: format of what is kept, verifier and its options.
-CREATE OR REPLACE FUNCTION scorer_fast_token_1(p_reader text, p_live text[], p_copies text[], p_links text[])
+-- Which they are is looked up once a session, in a setting of it: PostgreSQL reads and checks a file for it, and that takes a
+-- tenth of a steady score's read. It is true for as long as the session lives, whoever has it from a pooler.
+-- p_reader: format of what is kept, verifier and its options. The others: versions between blanks.
+CREATE OR REPLACE FUNCTION scorer_fast_token_1(p_reader text, p_live text, p_copies text, p_links text)
 RETURNS bytea
 LANGUAGE plpgsql
 STABLE
 SET search_path FROM CURRENT
 AS $function$
+DECLARE
+    v_here text := current_setting('scorer_fast.here', TRUE);
 BEGIN
+    IF v_here IS NULL OR v_here = '' THEN
+        SELECT set_config('scorer_fast.here', concat_ws(E'\n', s.system_identifier, d.oid), FALSE) INTO v_here
+        FROM pg_control_system() AS s
+        JOIN pg_database AS d ON d.datname = current_database();
+    END IF;
     RETURN sha256(convert_to(
-        concat_ws(
-            E'\n',
-            (SELECT s.system_identifier FROM pg_control_system() AS s),
-            (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()),
-            p_reader)
-        || E'\n' || array_to_string(p_live, ' ')
-        || E'\n' || array_to_string(p_copies, ' ')
-        || E'\n' || array_to_string(p_links, ' '),
-        'UTF8'));
+        v_here || E'\n' || p_reader || E'\n' || p_live || E'\n' || p_copies || E'\n' || p_links, 'UTF8'));
 END
 $function$;
 
@@ -396,12 +397,12 @@ BEGIN
     copies := array_to_string(v_copies, ' ');
     links := array_to_string(v_links, ' ');
 
-    -- What is kept says of signatures that they are remembered: each of them must still be.
     is_kept := v_kept_token IS NOT NULL
-        AND v_links IS NOT NULL
-        AND v_kept_token = scorer_fast_token_1(p_reader, v_live, v_copies, v_links)
-        AND cardinality(v_kept_verified)
+        AND COALESCE(v_kept_token = scorer_fast_token_1(p_reader, live, copies, links), FALSE);
+    IF is_kept THEN  -- it says of signatures that they are remembered: each of them must still be
+        is_kept := cardinality(v_kept_verified)
             = (SELECT count(*) FROM scorer_fast_verifiedcredential AS c WHERE c.digest = ANY (v_kept_verified));
+    END IF;
     IF is_kept THEN
         reading := v_kept_reading;
     ELSE
@@ -616,7 +617,9 @@ BEGIN
     INSERT INTO scorer_fast_keptreading (passport_id, token, reading, others, verified, kept_at)
     VALUES (
         p_passport_id,
-        scorer_fast_token_1(p_kept ->> 'reader', v_rows.live, v_rows.copies, v_rows.links),
+        scorer_fast_token_1(
+            p_kept ->> 'reader',
+            array_to_string(v_rows.live, ' '), array_to_string(v_rows.copies, ' '), array_to_string(v_rows.links, ' ')),
         p_kept ->> 'reading',
         v_others,
         ARRAY(SELECT decode(d.digest, 'hex') FROM jsonb_array_elements_text(p_kept -> 'verified') AS d (digest)),

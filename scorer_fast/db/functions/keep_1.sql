@@ -37,7 +37,9 @@ BEGIN
     INSERT INTO scorer_fast_keptreading (passport_id, token, reading, others, verified, kept_at)
     VALUES (
         p_passport_id,
-        scorer_fast_token_1(p_kept ->> 'reader', v_rows.live, v_rows.copies, v_rows.links),
+        scorer_fast_token_1(
+            p_kept ->> 'reader',
+            array_to_string(v_rows.live, ' '), array_to_string(v_rows.copies, ' '), array_to_string(v_rows.links, ' ')),
         p_kept ->> 'reading',
         v_others,
         ARRAY(SELECT decode(d.digest, 'hex') FROM jsonb_array_elements_text(p_kept -> 'verified') AS d (digest)),

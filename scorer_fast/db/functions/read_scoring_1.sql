@@ -77,12 +77,12 @@ BEGIN
     copies := array_to_string(v_copies, ' ');
     links := array_to_string(v_links, ' ');
 
-    -- What is kept says of signatures that they are remembered: each of them must still be.
     is_kept := v_kept_token IS NOT NULL
-        AND v_links IS NOT NULL
-        AND v_kept_token = scorer_fast_token_1(p_reader, v_live, v_copies, v_links)
-        AND cardinality(v_kept_verified)
+        AND COALESCE(v_kept_token = scorer_fast_token_1(p_reader, live, copies, links), FALSE);
+    IF is_kept THEN  -- it says of signatures that they are remembered: each of them must still be
+        is_kept := cardinality(v_kept_verified)
             = (SELECT count(*) FROM scorer_fast_verifiedcredential AS c WHERE c.digest = ANY (v_kept_verified));
+    END IF;
     IF is_kept THEN
         reading := v_kept_reading;
     ELSE
