@@ -16,6 +16,7 @@ import time
 from django.http import HttpRequest
 
 CREDIBLE_SECONDS = 3600.0  # an age above it, or below zero, is a clock that is wrong
+STEP_SECONDS = 0.01  # in which the kernel may count what it tells of a socket (Linux with HZ=100)
 _ARRIVED = "_scorer_fast_arrived"
 _began: float | None = None  # when this process came to its first request
 _NUMBER = re.compile(r"(?:t=)?(\d{9,17}(?:\.\d{1,9})?)\Z")
@@ -40,6 +41,15 @@ def of(request: HttpRequest) -> float:
 def age(request: HttpRequest) -> float:
     """Seconds since the request arrived."""
     return time.monotonic() - of(request)
+
+
+def queued(request: HttpRequest) -> float:
+    """Seconds that ``request`` waited under gunicorn for a thread; 0 for less than a step of the kernel's clock.
+
+    For figures, which say what its client waited. Headers are not asked: they are by other clocks.
+    """
+    waited = _by_socket(request)
+    return waited if waited > STEP_SECONDS else 0.0
 
 
 def _age(request: HttpRequest) -> float:

@@ -89,7 +89,7 @@ def choose(operation: Operation, request: HttpRequest) -> Route | None:
 def follow(route: Route, operation: Operation, request: HttpRequest, control: Control) -> HttpResponse:
     """Answer ``request`` on ``route``."""
     setattr(request, _SEEN, True)
-    arrived = time.perf_counter()
+    arrived = time.perf_counter() - arrival.queued(request)
     if route is Route.PLAIN:
         return _host(operation, request, control, arrived)
     if route is Route.SHADOW:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from ninja.parser import Parser
 
-from .. import __version__, deadline, overload, telemetry
+from .. import __version__, arrival, deadline, overload, telemetry
 from ..errors import HandedOver, Problem, Refused
 from ..metrics import record as record_duration
 from ..outages import is_outage, tell
@@ -78,7 +78,7 @@ def _standing_alone(view: View) -> View:
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        started = time.perf_counter()
+        arrived = time.perf_counter() - arrival.queued(request)
         one = operation_of(request)
         if one is None:
             return view(request, *args, **kwargs)
@@ -98,7 +98,7 @@ def _standing_alone(view: View) -> View:
         bodies.leave_unread(request)
         status = response.status_code
         outcome = "ok" if status < 400 else "client_error" if status < 500 else "error"
-        record_duration(one.id, one.method, one.path, "fast", time.perf_counter() - started, outcome, status)
+        record_duration(one.id, one.method, one.path, "fast", time.perf_counter() - arrived, outcome, status)
         return response
 
     return answer

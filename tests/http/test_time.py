@@ -1,20 +1,22 @@
 """When a request arrived, how long it may take, and what is told to come again before any work."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
 from django.db import OperationalError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
 from api.account.models import Community
 from scorer_fast import arrival, deadline, outages, overload
+from scorer_fast.cutover import dispatch, figures
 from scorer_fast.deadline import Deadline, waiting_for
 from scorer_fast.errors import OutOfTime, Problem, Refused, VerifierDown
 from scorer_fast.http import bodies
@@ -82,6 +84,48 @@ def test_where_it_begins_now_headers_say_nothing() -> None:
     assert arrival.age(late) < 0.1
     with deadline.serving(late) as left:
         assert 2.8 < left.seconds() <= 3
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], HttpRequest]]:
+    """A request as gunicorn hands it over so long after its last bytes have come."""
+    monkeypatch.setattr(arrival, "_began", time.monotonic() - 60)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, ExitStack() as stack:
+
+        def come(seconds: float) -> HttpRequest:
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            time.sleep(seconds)
+            found = request()
+            found.META["gunicorn.socket"] = stack.enter_context(listener.accept()[0])
+            return found
+
+        yield come
+
+
+def test_the_kernel_tells_how_long_a_request_waited_for_a_thread(waited: Callable[[float], HttpRequest]) -> None:
+    assert 0.2 <= arrival.queued(waited(0.25)) < 1
+    assert 0.2 <= arrival.age(waited(0.25)) < 1
+    assert arrival.queued(waited(0.0)) == 0, "what may be a step of its clock is none"
+
+
+def test_no_header_says_how_long_a_request_was_queued() -> None:
+    assert arrival.queued(request(X_Request_Start=f"t={ago(7):.3f}")) == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("mode", ["fast", "legacy"])
+def test_the_wait_for_a_thread_is_in_the_figures(
+    mode: str, waited: Callable[[float], HttpRequest], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SCORER_FAST = {"BACKGROUND": False, "MODES": {"*": mode}, "MEASURE_LEGACY": True}
+    took: list[float] = []
+    monkeypatch.setattr(figures, "record", lambda operation, side, seconds, *_: took.append(seconds))
+    asked = waited(0.25)
+    asked.path_info = good("gtc_stake").path
+    dispatch.dispatch(asked, lambda _: HttpResponse())
+    (seconds,) = took
+    assert 0.2 <= seconds < 5
 
 
 # ---- the deadline
