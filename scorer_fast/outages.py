@@ -25,6 +25,11 @@ def is_outage(error: BaseException) -> bool:
     return any(_kind_of(link) is not None for link in chain(error))
 
 
+def is_out_of_time(error: BaseException) -> bool:
+    """Whether the database was there, and nobody's lock was waited for: what was asked of it took too long."""
+    return any(isinstance(link, OutOfTime) or fault_of(link) is Fault.CANCELLED for link in chain(error))
+
+
 def tell(operation_id: str, error: BaseException, **known: Any) -> None:
     """Log that a request to the operation could not be served, unless a line of that kind was written this second."""
     kind = next((found for link in chain(error) if (found := _kind_of(link)) is not None), type(error).__name__)

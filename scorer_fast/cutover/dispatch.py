@@ -211,7 +211,8 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
                 breaker.ended_otherwise(admission)
             outages.tell(operation.id, error, request_id=telemetry.request_id(request))
             return Attempt(
-                call.front_of(request).refuse(Problem.UNAVAILABLE), Outcome.INFRASTRUCTURE if outage else Outcome.ERROR
+                call.front_of(request).refuse(Problem.UNAVAILABLE),
+                outcomes.of_outage(error) if outage else Outcome.ERROR,
             )
         _log(logging.ERROR, "the fast path failed; the host answers", operation, request, error)
     except BaseException:

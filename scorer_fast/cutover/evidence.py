@@ -45,7 +45,7 @@ class SideMinute:
     def count(self, outcome: Outcome, bucket: int, requests: int, callers: int) -> None:
         """Count in one cell of the figures."""
         self.callers |= callers
-        if outcome is Outcome.OK:
+        if outcome in (Outcome.OK, Outcome.TIMED_OUT):  # the latter was slow: who else is, is compared, not why
             self.ok[bucket] = self.ok.get(bucket, 0) + requests
             self.ok_callers[bucket] = self.ok_callers.get(bucket, 0) | callers
         elif outcome in ERRORS:

@@ -130,7 +130,7 @@ FROM scorer_fast_histogrambucket AS b
 WHERE b.minute >= %(since)s
   AND b.minute < %(until)s
   AND b.side IN ('fast', 'legacy')
-  AND b.outcome IN ('ok', 'client_error', 'error', 'fallback', 'circuit_open')
+  AND b.outcome IN ('ok', 'client_error', 'error', 'fallback', 'circuit_open', 'timed_out')
 ORDER BY b.minute
 """
 

@@ -49,17 +49,23 @@ class Outcome(StrEnum):
     CIRCUIT_OPEN = "circuit_open"  # the fast path had failed too often to be asked
     REFUSED = "refused"  # before any work: authentication, form, size, rate limit
     WENT_AWAY = "went_away"  # the client did: a body cut short, a cancelled request
-    INFRASTRUCTURE = "infrastructure"  # the database was lost or read-only, time was up, too much was asked
+    TIMED_OUT = "timed_out"  # its statement or its request took longer than it may: an answer that was too slow
+    INFRASTRUCTURE = "infrastructure"  # the database was lost or read-only, a lock was held, too much was asked
     HANDED_OVER = "handed_over"  # the host's to answer from the start, and no fault
     FIRST_USE = "first_use"  # of an API key in this process, which may cost a slow hash
     STOOD_IN = "stood_in"  # the host answered in place of the fast path
 
+    @classmethod
+    def _missing_(cls, value: object) -> Outcome:
+        """What a newer release counts beside this one, and this one does not know: it is not compared."""
+        return cls.INFRASTRUCTURE
+
 
 SERVED = frozenset(
-    {Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR, Outcome.FALLBACK, Outcome.CIRCUIT_OPEN}
+    {Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR, Outcome.FALLBACK, Outcome.CIRCUIT_OPEN, Outcome.TIMED_OUT}
 )  # what is compared
 ERRORS = frozenset({Outcome.ERROR, Outcome.FALLBACK, Outcome.CIRCUIT_OPEN})
-ANSWERED = frozenset({Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR})  # by this side's own code
+ANSWERED = frozenset({Outcome.OK, Outcome.CLIENT_ERROR, Outcome.ERROR, Outcome.TIMED_OUT})  # by this side's own code
 
 
 # ---- buckets

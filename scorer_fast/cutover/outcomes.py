@@ -14,7 +14,7 @@ from django.http.request import UnreadablePostError
 from ..db.faults import chain
 from ..errors import VerifierDown
 from ..http.catalogue import Operation, Subject
-from ..outages import is_outage
+from ..outages import is_out_of_time, is_outage
 from . import split
 from .figures import Outcome
 
@@ -54,7 +54,7 @@ def of_the_host(operation: Operation, request: HttpRequest, status: int) -> Outc
     error: BaseException | None = getattr(request, _ERROR, None)
     if error is not None:
         if is_outage(error):
-            return Outcome.INFRASTRUCTURE
+            return of_outage(error)
         if has_gone_away(error):
             return Outcome.WENT_AWAY
     if status >= 400 and request.method != "GET" and not hasattr(request, "_body"):
@@ -64,6 +64,11 @@ def of_the_host(operation: Operation, request: HttpRequest, status: int) -> Outc
         if status < 500:
             return Outcome.REFUSED
     return of_answer(operation, request, status, "legacy")
+
+
+def of_outage(error: BaseException) -> Outcome:
+    """What became of a request that time, the verifier or the database ended."""
+    return Outcome.TIMED_OUT if is_out_of_time(error) else Outcome.INFRASTRUCTURE
 
 
 def is_first_use(operation: Operation, request: HttpRequest, side: str) -> bool:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from scorer_fast.cutover import circuit, figures, flags
 from scorer_fast.cutover.dispatch import HEADER, dispatch, follow
 from scorer_fast.cutover.shadow import run as shadow
-from scorer_fast.errors import Problem, Refused, VerifierDown
+from scorer_fast.errors import OutOfTime, Problem, Refused, VerifierDown
 from scorer_fast.http.catalogue import BY_ID
 from scorer_fast.run import run_of
 
@@ -189,8 +189,24 @@ def test_time_and_the_database_are_503_and_never_the_hosts_to_bear(
     assert int(response.headers["Retry-After"]) >= 1
     assert response.headers[HEADER] == "fast"
     # A bug that shows after COMMIT is no fault of the infrastructure, though nobody may answer in its place.
-    assert recorded in ([("v2_score", "fast", "infrastructure")], [("v2_score", "fast", "error")])
+    assert recorded in ([("v2_score", "fast", each)] for each in ("infrastructure", "error", "timed_out"))
     assert not circuit.of("v2_score").is_open
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (raising(OutOfTime("a second attempt")), "timed_out"),
+        (real("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)"), "timed_out"),
+        (real("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '55P03'; END $$"), "infrastructure"),
+        (raising(OperationalError("lost")), "infrastructure"),
+    ],
+    ids=["deadline", "statement", "lock", "lost"],
+)
+def test_what_ran_out_of_time_is_told_apart(answer: Any, outcome: str, fast_path: Put, recorded: list[Any]) -> None:
+    fast_path(answer)
+    assert Client().get(SCORE).status_code == 503
+    assert recorded == [("v2_score", "fast", outcome)]
 
 
 def test_after_a_commit_a_500_is_not_tried_again(fast_path: Put) -> None:

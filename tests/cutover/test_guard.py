@@ -204,6 +204,26 @@ def test_what_was_not_served_is_not_compared(clock: Clock, outcome: Outcome) -> 
     assert rule(judgement, "errors").fast_sample == 750
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"), [((0, 0), WORSE), ((0, 150), FINE)], ids=["the host is quick", "so does the host"]
+)
+def test_what_ran_out_of_time_was_slow(clock: Clock, host: tuple[int, int], expected: Verdict) -> None:
+    """A fast path that hangs is caught; a database on which everybody does is nobody's fault."""
+    for _ in range(4):
+        minute = clock.now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        cell = figure_queries.FigureRow(
+            "v2_score", "fast", minute, "timed_out", figures.bucket(10), 150, 150, EVERYBODY
+        )
+        figure_queries.add_figures("default", [cell])
+        judgement = clock.pass_(150, 300, slow=(0, host[1]), ms=(10, 200) if host[1] else (10, 10))
+    assert rule(judgement, "errors").verdict is FINE
+    assert rule(judgement, "p95").verdict is expected
+
+
+def test_an_outcome_of_a_newer_release_is_not_compared() -> None:
+    assert Outcome("of a newer release") is Outcome.INFRASTRUCTURE
+
+
 def test_rules_can_be_left_out(clock: Clock, settings: Settings) -> None:
     limit(settings, ERROR_POINTS=None, OPERATIONS={"v2_score": {"P95_RATIO": None}})
     judgement = clock.pass_(200, 200, errors=(40, 0))

@@ -94,7 +94,7 @@ def test_what_became_of_the_requests_is_shown_class_by_class() -> None:
     assert one.fast.outcomes == {outcome.value: 1 for outcome in Outcome}
     assert one.host.outcomes == {"refused": 1}
     words = " ".join(page("v2_score").split())
-    assert "1 refused, 1 went away, 1 infrastructure, 1 handed over, 1 first use, 1 stood in" in words
+    assert "1 refused, 1 went away, 1 timed out, 1 infrastructure, 1 handed over, 1 first use, 1 stood in" in words
 
 
 def test_the_figures_are_of_the_last_minutes_alone() -> None:
