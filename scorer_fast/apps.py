@@ -22,7 +22,7 @@ def _forget_what_was_flushed(**_: Any) -> None:
     What this process remembers of the rows is of rows that are gone, and connections that wait idle would
     keep a test database from being dropped.
     """
-    from .cutover import pool
+    from . import pool
     from .lookups import weights
 
     weights.forget()

@@ -18,8 +18,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from api.demo_issuer import Claim
+from scorer_fast import pool
 from scorer_fast.cutover import flag_queries as sql
-from scorer_fast.cutover import flags, pool
+from scorer_fast.cutover import flags
 from scorer_fast.lookups import weights
 from tests.host import world
 

@@ -24,12 +24,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
-from .. import arrival, deadline, metrics, outages, overload, telemetry
+from .. import arrival, deadline, metrics, outages, overload, pool, telemetry
 from ..errors import HandedOver, Problem, Refused
 from ..http import bodies, call, catalogue
 from ..http.catalogue import OPERATIONS, Operation
 from ..settings import conf
-from . import circuit, figures, flags, outcomes, pool
+from . import circuit, figures, flags, outcomes
 from .figures import Outcome
 from .flags import Route
 
@@ -230,8 +230,7 @@ async def _attempt_async(operation: Operation, request: HttpRequest, arrived: fl
     try:
         tried = await pool.run(_attempt, operation, request, share=overload.SCORINGS if operation.writes else 1)
     except pool.Full:
-        why = "every thread is busy, and the queue is full"
-        tried = _refused(request, overload.shed(operation.id, request, why))
+        tried = _refused(request, overload.shed(operation.id, request, pool.NO_ROOM))
     except BaseException as error:
         _record(operation, request, FAST, arrived, _interrupted(error))
         raise

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from django.db import connections
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from .. import pool
 from ..otel import meter
 from ..settings import conf
-from . import pool
 
 if TYPE_CHECKING:  # what they say is read when somebody asks: a process that only serves does without it
     from .state import OperationState, State

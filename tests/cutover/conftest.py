@@ -6,7 +6,8 @@ import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from pytest_django import Settings
 
-from scorer_fast.cutover import circuit, figures, flags, pool
+from scorer_fast import pool
+from scorer_fast.cutover import circuit, figures, flags
 from scorer_fast.cutover.shadow import run as shadow
 from scorer_fast.http import call
 

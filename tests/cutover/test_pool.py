@@ -21,7 +21,8 @@ from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from pytest_django import Settings
 
-from scorer_fast.cutover import flags, pool
+from scorer_fast import pool
+from scorer_fast.cutover import flags
 from scorer_fast.cutover.dispatch import HEADER
 from scorer_fast.cutover.flags import Flag, Mode, Snapshot
 from scorer_fast.http.catalogue import OPERATIONS

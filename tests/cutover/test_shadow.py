@@ -23,7 +23,8 @@ from api.account.models import AccountAPIKey, AccountAPIKeyAnalytics
 from api.ceramic_cache.models import CeramicCache
 from api.demo_issuer import Claim
 from api.registry.models import Event, Passport, Score
-from scorer_fast.cutover import deliberate, dispatch, figures, flags, pool, redact
+from scorer_fast import pool
+from scorer_fast.cutover import deliberate, dispatch, figures, flags, redact
 from scorer_fast.cutover import outcomes as outcomes_module
 from scorer_fast.cutover.shadow import finding_queries as sql
 from scorer_fast.cutover.shadow import findings, races, run, worker

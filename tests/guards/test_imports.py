@@ -17,7 +17,7 @@ FRONTS = ("lambda_handler",)
 # Modules of this app that anybody may use.
 OWN = {
     "settings", "errors", "metrics", "telemetry", "inputs", "run", "revision", "linked", "process",
-    "arrival", "deadline", "outages", "overload",
+    "arrival", "deadline", "outages", "overload", "pool",
 }  # fmt: skip
 # Whoever is named here may be imported by the package on the left, besides the standard library and itself.
 ALLOWED = {

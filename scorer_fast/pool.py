@@ -22,10 +22,11 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..db.connection import hung_up
-from ..settings import conf
+from .db.connection import hung_up
+from .settings import conf
 
 T = TypeVar("T")
+NO_ROOM = "every thread is busy, and the queue is full"  # what the log says of who was not begun
 
 
 class Full(Exception):
