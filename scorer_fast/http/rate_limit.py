@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ logger = logging.getLogger("scorer_fast")
 
 GROUP = "registry"
 CACHE_SECONDS = 0.2  # that a call waits for the cache
-HANGING_SECONDS = 1.0  # that a cache which did not answer is left alone
+HANGING_SECONDS = 1.0  # that a cache which did not answer is left alone, for each thread that still waits for it
 # Backends that ask nobody, or the database, on the caller's own connection.
 _AT_HAND = ("locmem", "dummy", "filebased", "db")
 _COUNTED = "_scorer_fast_counted"
@@ -116,7 +117,56 @@ def _tell(what: str, error: str, **known: Any) -> None:
         logger.warning("%s (%s)", what, error, extra={"count": count, **known})
 
 
-_hangs_until = float("-inf")
+class _Cache:
+    """What this process knows of a cache that did not answer in time.
+
+    ``left``: threads that still wait for it, while nobody waits for them. Where the host gave its cache no time-out,
+    each of them stays for ever, with a connection: the more there are, the more rarely it is asked.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.left = 0
+        self.is_hanging = False
+        self.asked_again = float("-inf")
+
+    def may_be_asked(self) -> bool:
+        """Whether this call may ask; while the cache hangs, one call at a time finds out."""
+        with self.lock:
+            now = time.monotonic()
+            if not self.is_hanging:
+                return True
+            if now < self.asked_again:
+                return False
+            self._leave_alone(now)
+            return True
+
+    def answered(self) -> None:
+        self.is_hanging = False
+
+    def gave_up(self) -> None:
+        with self.lock:
+            self.left += 1
+            self.is_hanging = True
+            self._leave_alone(time.monotonic())
+
+    def ended_late(self) -> None:
+        with self.lock:
+            self.left -= 1
+
+    def _leave_alone(self, now: float) -> None:
+        self.asked_again = now + HANGING_SECONDS * max(self.left, 1)
+
+
+_cache = _Cache()
+
+
+def _after_fork() -> None:
+    global _cache
+    _cache = _Cache()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _bounded(ask: Callable[[], Any]) -> Any:
@@ -125,30 +175,50 @@ def _bounded(ask: Callable[[], Any]) -> Any:
     Whoever finds it hanging spares others the wait for a while. No backend can be interrupted, so the question is
     put on a thread of its own, which may go on.
     """
-    global _hangs_until
     name: str = getattr(settings, "RATELIMIT_USE_CACHE", "default")
     if type(caches[name]).__module__.rpartition(".")[2] in _AT_HAND:
         return ask()
-    if time.monotonic() < _hangs_until:
+    cache = _cache
+    if not cache.may_be_asked():
         raise TimeoutError
-    answers: list[Any] = []
-    errors: list[Exception] = []
+    asking = _Asking(ask, cache)
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(asking.put,), name="scorer-fast-cache", daemon=True).start()
+    return asking.result()
 
-    def put() -> None:
+
+class _Asking:
+    """One question to the cache; who asked waits for a while, and not for ever."""
+
+    def __init__(self, ask: Callable[[], Any], cache: _Cache) -> None:
+        self._ask, self._cache = ask, cache
+        self._ended = threading.Event()
+        self._is_left = False
+        self._answer: Any = None
+        self._error: Exception | None = None
+
+    def put(self) -> None:
         try:
-            answers.append(ask())
+            self._answer = self._ask()
         except Exception as error:
-            errors.append(error)
+            self._error = error
+        with self._cache.lock:
+            self._ended.set()
+            is_late = self._is_left
+        if is_late:
+            self._cache.ended_late()
 
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(put,), name="scorer-fast-cache", daemon=True)
-    thread.start()
-    thread.join(CACHE_SECONDS)
-    if errors:
-        raise errors[0]
-    if not answers:
-        _hangs_until = time.monotonic() + HANGING_SECONDS
-        raise TimeoutError
-    return answers[0]
+    def result(self) -> Any:
+        self._ended.wait(CACHE_SECONDS)
+        with self._cache.lock:
+            self._is_left = not self._ended.is_set()
+        if self._is_left:
+            self._cache.gave_up()
+            raise TimeoutError
+        self._cache.answered()
+        if self._error is not None:
+            raise self._error
+        return self._answer
 
 
 def _where_counted(key: ApiKeyRow) -> Counted | None:

@@ -1,7 +1,9 @@
 """The rate limit of a key: one budget over both sides, counted in the host's cache."""
 
 import logging
+import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -146,7 +148,7 @@ class HangingCache(LocMemCache):
 def test_a_cache_that_hangs_is_waited_for_shortly_and_then_left_alone(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "_hangs_until", float("-inf"))
+    monkeypatch.setattr(rate_limit, "_cache", rate_limit._Cache())
     settings.CACHES = {"default": {"BACKEND": f"{__name__}.HangingCache"}}
     asked = key_of(LIMITED)
     started = time.monotonic()
@@ -156,6 +158,36 @@ def test_a_cache_that_hangs_is_waited_for_shortly_and_then_left_alone(
     assert HangingCache.asked == 1
     (line,) = [record for record in caplog.records if record.name == "scorer_fast"]
     assert line.message == "the rate limit could not be counted (TimeoutError)"
+
+
+def test_a_cache_that_never_answers_is_asked_more_and_more_rarely_and_counts_again_once_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host's cache without a time-out: every question leaves a thread and a connection behind."""
+    now, asked, speaks, ended = [1000.0], [0], threading.Event(), threading.Semaphore(0)
+    monkeypatch.setattr(rate_limit, "_cache", rate_limit._Cache())
+    monkeypatch.setattr(rate_limit, "_AT_HAND", ())
+    monkeypatch.setattr(rate_limit, "CACHE_SECONDS", 0.01)
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def ask() -> str:
+        asked[0] += 1
+        speaks.wait(10)
+        ended.release()
+        return "counted"
+
+    for _ in range(400):
+        with pytest.raises(TimeoutError):
+            rate_limit._bounded(ask)
+        now[0] += 0.25
+    assert 8 <= asked[0] <= 20, "100 seconds"
+    assert rate_limit._cache.left == asked[0]
+    speaks.set()
+    for _ in range(asked[0]):
+        ended.acquire(timeout=10)
+    now[0] += 20
+    monkeypatch.setattr(rate_limit, "CACHE_SECONDS", 5)
+    assert [rate_limit._bounded(ask) for _ in range(3)] == ["counted"] * 3
 
 
 def key_of(api_key: str) -> ApiKeyRow:
