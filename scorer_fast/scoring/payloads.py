@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from ..db.json import jsonb_text
+from ..db.json import jsonb_text, loads
 from ..domain.credentials import posted_stamp
 from ..errors import Problem, Refused
 from ..inputs import storable
@@ -68,7 +68,8 @@ def _posted_stamp(key: int, entry: Entry) -> PostedStamp:
         proof_value,
         _instant(credential.get("issuanceDate")),
         _instant(credential.get("expirationDate")),
-        posted_stamp(key, provider, credential, text, VERIFIER),
+        # As it will be read: a number beyond 64 bits is another one there, and cannot be kept as it is.
+        posted_stamp(key, provider, loads(text), text, VERIFIER),
     )
 
 

@@ -22,6 +22,7 @@ from scorer_fast.scoring import reading as readings
 from scorer_fast.scoring import rescore
 from scorer_fast.scoring.read import ScoringRow
 from tests.factories import rows
+from tests.factories.requests import good
 from tests.factories.scoring import reading, score, timeless
 from tests.scoring.drawn import post
 from tests.scoring.stamp_writes import (
@@ -98,6 +99,17 @@ def test_a_posted_stamp_is_read_as_it_was_posted(credential: dict[str, Any], one
     CeramicCache.objects.create(address=OWNER, provider="Odd", stamp={**credential, "proof": {"proofValue": "p"}})
     (stored,) = reading(texts=True).stamps
     assert (stored.text, stored.digest) == (posted.stamp.text, posted.stamp.digest)
+
+
+@pytest.mark.parametrize("operation", ["embed_add_stamps", "cache_add_stamps", "cache_patch_stamps"])
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 10**400], ids=["63", "64", "-63", "400"])
+def test_a_posted_number_beyond_64_bits_is_kept_as_it_is_read(number: int, operation: str, one: Community) -> None:
+    subject = {"provider": "Google", "id": number, "nullifiers": [number], "hash": number}
+    stamp = {"issuer": number, "credentialSubject": subject, "proof": {"proofValue": "p"}}
+    payload = {"scorer_id": 1, "stamps": [stamp]} if operation == "embed_add_stamps" else [subject | {"stamp": stamp}]
+    request = good(operation, OWNER).with_(body=payload)
+    assert request.send().status_code in (200, 201)
+    assert_it_says_what_reading_anew_says()
 
 
 @pytest.fixture
