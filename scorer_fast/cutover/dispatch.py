@@ -25,6 +25,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.functional import SimpleLazyObject
 
 from .. import arrival, deadline, metrics, outages, overload, pool, telemetry
+from ..db import watchdog
 from ..errors import HandedOver, Problem, Refused
 from ..http import bodies, call, catalogue
 from ..http.catalogue import OPERATIONS, Operation
@@ -37,7 +38,8 @@ logger = logging.getLogger(__name__)
 
 HEADER = "X-Scorer-Path"
 FAST, LEGACY = "fast", "legacy"
-LAST_SECONDS = 0.5  # of what is left to a front: for the answer's way out
+# Of what is left to a front: for the answer's way out, after a database that says nothing was given up.
+LAST_SECONDS = 0.5 + watchdog.GRACE_SECONDS + watchdog.TICK_SECONDS
 Control = Callable[[HttpRequest], HttpResponse]
 AsyncControl = Callable[[HttpRequest], Awaitable[HttpResponse]]
 

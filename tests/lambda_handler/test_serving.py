@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -207,6 +208,29 @@ def test_the_host_gets_the_event_as_it_came(host: None, monkeypatch: pytest.Monk
         answer = lambda_handler.handler(sent, Context())
         assert answer == {"statusCode": 299, "got": sent, "isBase64Encoded": False, "body": "ä"}
         assert json.dumps(sent) == before
+
+
+@pytest.fixture
+def scores_take_seconds(host: None) -> Iterator[None]:
+    """The host's own trigger on its scores does."""
+    sleep = "BEGIN PERFORM pg_sleep(3); RETURN NEW; END"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS '{sleep}'")
+        cursor.execute("CREATE TRIGGER slow BEFORE INSERT ON registry_score FOR EACH ROW EXECUTE FUNCTION slow()")
+    yield
+    connection.close()  # it was cut
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION slow CASCADE")
+
+
+@pytest.mark.usefixtures("scores_take_seconds")
+def test_a_statement_that_does_not_end_is_answered_before_the_function_is(ask: Asked) -> None:
+    """Half a second before: whoever runs the function ends it without an answer."""
+    set_mode("v2_score", "fast")
+    started = time.monotonic()
+    answer = ask("v2_score", None, Context(2.0))
+    assert (answer["statusCode"], side(answer), bool(answer["headers"]["Retry-After"])) == (503, "fast", True)
+    assert time.monotonic() - started < 1.75
 
 
 @pytest.mark.parametrize("form", [lambda event: event, many])
