@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SuspiciousOperation
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, ResolverMatch, resolve
@@ -203,6 +204,10 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
         _count(operation, handed.why)
         call.hand_over(request)
         return Attempt(None, Outcome.HANDED_OVER, handed.why)
+    except SuspiciousOperation:  # too many parameters, say: the client's doing, and Django says so by itself
+        breaker.ended_otherwise(admission)
+        call.hand_over(request)
+        return Attempt(None, Outcome.HANDED_OVER)
     except Exception as error:
         outage = outages.is_outage(error)
         if outage or call.commit_attempted(request):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import URLPattern
 from ninja.parser import Parser
 
@@ -50,6 +51,16 @@ for family in (v2, embed, ceramic_cache, internal):
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, refused: Refused) -> HttpResponse:
     return refused_response(refused)
+
+
+@api.exception_handler(UnreadablePostError)
+def _went_away(request: HttpRequest, error: UnreadablePostError) -> HttpResponse:
+    return problem_response(Problem.UNREADABLE_BODY)  # the client hung up while it sent its body
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return problem_response(Problem.BODY_TOO_LARGE)  # no length was announced
 
 
 @api.exception_handler(Exception)

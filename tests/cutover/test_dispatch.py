@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import Client, RequestFactory
@@ -120,6 +120,18 @@ def test_an_unexpected_failure_is_answered_by_the_host(
     assert record.exc_info is not None
     assert record.exc_info[1] is error
     assert record.operation == "v2_score"
+
+
+def test_what_django_refuses_is_the_clients_doing_and_opens_no_circuit(
+    fast_path: Put, recorded: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """More parameters than Django reads, say: anybody can send such requests."""
+    fast_path(raising(TooManyFieldsSent("too many")))
+    for _ in range(20):
+        assert Client().get(SCORE)[HEADER] == "legacy"
+    assert not circuit.of("v2_score").is_open
+    assert set(recorded) == {("v2_score", "fast", "handed_over"), ("v2_score", "legacy", "stood_in")}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])

@@ -1,9 +1,11 @@
 """What stands between a client and an operation: CSRF, sizes, content types, methods, query strings."""
 
 import json
+from typing import Any
 
 import pytest
-from django.http import HttpResponse
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.test import Client
 from pytest_django import Settings
 
@@ -98,3 +100,19 @@ def test_numbers_beyond_64_bits_are_given_back_digit_for_digit(community: Commun
     answer = good("cache_add_stamps").with_(body=[stamp]).send()
     assert str(2**256 - 1).encode() in answer.content
     assert answer.json()["stamps"][0]["stamp"]["block"] == 2**256 - 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UnreadablePostError("reset by peer"), 400), (RequestDataTooBig("too much"), 413)]
+)
+@pytest.mark.parametrize("operation", ["check_bans", "cache_add_stamps", "embed_add_stamps"])
+def test_a_body_that_breaks_off_or_grows_is_the_clients_doing(
+    operation: str, error: Exception, status: int, one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hangs up while it sends, and who announces no length and sends too much: no error of this service."""
+
+    def read(request: HttpRequest) -> bytes:
+        raise error
+
+    monkeypatch.setattr(HttpRequest, "body", property(read))
+    assert good(operation).send().status_code == status
