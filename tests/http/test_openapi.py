@@ -123,7 +123,16 @@ def validator(operation: Operation, status: int) -> Any:
     responses = described(operation)["responses"]
     assert str(status) in responses, f"{operation.id} answers an undocumented {status}"
     schema = responses[str(status)]["content"]["application/json"]["schema"]
-    return jsonschema_rs.Draft202012Validator({**schema, "components": document()["components"]})
+    return jsonschema_rs.Draft202012Validator({**schema, "components": {"schemas": closed()}})
+
+
+@cache
+def closed() -> dict[str, Any]:
+    """The schemas, none of which lets a key pass that it does not name."""
+    return {
+        name: {**schema, "additionalProperties": False} if "properties" in schema else schema
+        for name, schema in document()["components"]["schemas"].items()
+    }
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: f"{file.parent.name}/{file.name.removesuffix('.json.gz')}")
