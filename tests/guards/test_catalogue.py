@@ -1,6 +1,7 @@
 """One name per operation: router function, use case, URL, flag, recorded cases and statement counts bear it."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 import scorer_fast
 from scorer_fast.cutover import flags
+from scorer_fast.cutover.evidence import STREAMS
 from scorer_fast.http import ceramic_cache, embed, internal, v2
 from scorer_fast.http.api import api
 from scorer_fast.http.catalogue import BY_ID, OPERATIONS, Operation, find
@@ -67,3 +69,19 @@ def test_every_operation_is_counted_flagged_and_recorded() -> None:
                 recorded.add(found[0].id)
     assert recorded == set(IDS)
     assert {operation.id for operation in flags.OPERATIONS} == set(IDS)
+
+
+COUNTED = {20: "twenty", 21: "twenty-one", 22: "twenty-two", 23: "twenty-three", 24: "twenty-four", 25: "twenty-five"}
+NUMBER = re.compile(r"\b(twenty(?:-\w+)?)\s+(?:slow\s+)?operations")
+
+
+def test_the_guard_counts_three_tests_for_each() -> None:
+    """``cutover`` knows no operation, so the number stands there by itself; how strict the guard is depends on it."""
+    assert len(OPERATIONS) * 3 == STREAMS
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/guard.md", "docs/operations.md", "scorer_fast/cutover/evidence.py"]
+)
+def test_how_many_there_are_is_written_so_everywhere(name: str) -> None:
+    assert set(NUMBER.findall((ROOT.parent / name).read_text())) == {COUNTED[len(OPERATIONS)]}
