@@ -1,9 +1,11 @@
 """From the newest release that was kept to this checkout, and from it to a made-up next one: side by side, and back."""
 
+import ast
 import datetime as dt
 import hashlib
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,6 +56,47 @@ def test_each_function_is_made_by_a_migration_as_its_file_says() -> None:
     files = sorted((PACKAGE / "db" / "functions").glob("*.sql"))
     assert files
     assert [path.name for path in files if path.read_text().strip() not in frozen] == []
+
+
+# ---- what is kept
+
+
+def shape_of_what_is_kept(text: Callable[[str], str], functions: list[str]) -> list[str]:
+    """What gives a kept reading its form, without comments: the function that reads anew, the class that its arrays
+    become, and how it is put together for keeping."""
+    newest = max((name for name in functions if re.fullmatch(r"reading_\d+", name)), key=lambda name: int(name[8:]))
+    lines = text(f"db/functions/{newest}.sql").splitlines()
+    shape = [line for line in lines if not line.lstrip().startswith("--") and newest not in line]
+    for module, names in (("domain/credentials.py", ("Stamp",)), ("scoring/reading.py", ("kept_of", "_kept"))):
+        for node in ast.parse(text(module)).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in names:
+                shape += [
+                    ast.unparse(part)
+                    for part in node.body
+                    if ast.get_docstring(node) is None or part is not node.body[0]
+                ]
+    return shape
+
+
+def test_another_shape_of_what_is_kept_is_another_format() -> None:
+    """Else a release reads what the other one has kept, and takes a field for what it is not."""
+
+    def here(name: str) -> str:
+        return (PACKAGE / name).read_text()
+
+    with zipfile.ZipFile(releases.newest_kept()) as archive:
+
+        def there(name: str) -> str:
+            return archive.read(f"scorer_fast/{name}").decode()
+
+        files = re.findall(r"scorer_fast/db/functions/(\w+)\.sql", "\n".join(archive.namelist()))
+        released = shape_of_what_is_kept(there, files)
+        former = re.search(r"^FORMAT = (\d+)", there("scoring/read.py"), re.MULTILINE)
+    now = shape_of_what_is_kept(here, [path.stem for path in (PACKAGE / "db" / "functions").glob("*.sql")])
+    later = re.search(r"^FORMAT = (\d+)", here("scoring/read.py"), re.MULTILINE)
+    assert former is not None
+    assert later is not None
+    assert now == released or int(later[1]) > int(former[1]), "raise FORMAT in scoring/read.py"
 
 
 # ---- both at once
