@@ -85,3 +85,24 @@ def test_the_database_accepts_it(name: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         transaction.set_rollback(True)
+
+
+SEARCHED = """
+SELECT p.proname, c.setting
+FROM pg_proc AS p
+LEFT JOIN LATERAL unnest(p.proconfig) AS c (setting) ON starts_with(c.setting, 'search_path=')
+WHERE starts_with(p.proname, 'scorer_fast_')
+  AND p.prorettype <> 'trigger'::regtype  -- names no table
+"""
+
+
+@pytest.mark.django_db
+def test_functions_find_names_where_the_migration_did() -> None:
+    """``SET search_path FROM CURRENT`` keeps what is set: a migration names the schemas before it makes a function."""
+    with connection.cursor() as cursor:
+        cursor.execute(SEARCHED)
+        found = dict(cursor.fetchall())
+        cursor.execute("SELECT current_schema()")
+        (schema,) = cursor.fetchone()
+    assert found == dict.fromkeys(found, f"search_path={schema}")
+    assert found

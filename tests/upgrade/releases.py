@@ -181,17 +181,19 @@ MIGRATION = '''"""A column and a function's next version."""
 
 from django.db import migrations
 
+from ._postgresql import Functions, PostgreSQL
+
 FUNCTION = """{text}"""
 
 
 class Migration(migrations.Migration):
     dependencies = [("scorer_fast", "{leaf}")]
     operations = [
-        migrations.RunSQL(
+        PostgreSQL(
             "ALTER TABLE scorer_fast_verifiedcredential ADD COLUMN made_up text NOT NULL DEFAULT 'new'",
             "ALTER TABLE scorer_fast_verifiedcredential DROP COLUMN made_up",
         ),
-        migrations.RunSQL([(FUNCTION, None)], "DROP FUNCTION {new}"),
+        Functions(FUNCTION, "DROP FUNCTION {new}"),
     ]
 '''
 
