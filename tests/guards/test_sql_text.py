@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
+from scorer_fast.db import functions
 from tests.guards.statements import constants, modules
 
 NAMES = sorted(constants())
@@ -85,6 +86,10 @@ def test_the_database_accepts_it(name: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         transaction.set_rollback(True)
+
+
+def test_every_function_that_has_a_file_is_made_where_one_is_missing() -> None:
+    assert sorted(functions.NAMES) == sorted(path.stem for path in functions.FOLDER.glob("*.sql"))
 
 
 SEARCHED = """
