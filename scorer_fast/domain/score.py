@@ -175,7 +175,7 @@ def _both(name: str, value: Callable[[Score], Any]) -> Column:
     return Column(name, lambda score, now: value(score), lambda score, now: value(score))
 
 
-# db/functions/write_scoring_1.sql writes the same.
+# db/functions/write_scoring_1.sql writes the same, at first and again, and compares all but the time.
 COLUMNS = (
     Column(
         "score",

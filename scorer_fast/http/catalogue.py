@@ -2,7 +2,7 @@
 
 An operation's ``id`` is also its router function, its use case, its flag, its metric label and the
 prefix of its recorded cases. One more operation is a row here, its function in a router, its use case with
-its statement, and, where its answer has a new shape, a schema.
+its statement, its body (``responses.py``), an example, and, where its answer has a new shape, a schema.
 """
 
 from __future__ import annotations

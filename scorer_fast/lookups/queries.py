@@ -205,7 +205,7 @@ class ContributionsRow(NamedTuple):
 
 
 GET_CONTRIBUTIONS = """
--- what an address gave, squelched rounds of the protocol left out; see db/functions.py
+-- what an address gave, squelched rounds of the protocol left out; db/functions/contributions_1.sql
 SELECT f.grants, f.amount, f.projects, f.contributed
 FROM scorer_fast_contributions_1(%(address)s::text) AS f
 """
