@@ -26,7 +26,7 @@ from ..settings import conf
 from . import figure_queries, flags, state_queries
 from . import flag_queries as flag_sql
 from . import guard_queries as sql
-from .evidence import SLOW_SHARE, SLOW_TOLERATED, STREAMS, Evidence, Limits, SideMinute
+from .evidence import LEAST_FOR_EDGE, SLOW_SHARE, SLOW_TOLERATED, STREAMS, Evidence, Limits, SideMinute
 from .figures import Outcome, percentile, upper_bound
 from .shadow import finding_queries
 
@@ -259,7 +259,11 @@ def _slow(operation: Operation, evidence: Evidence, limits: dict[str, Any], wind
         "{fast} against {host} of the host"
     )
     allowed = _Allowed(SLOW_TOLERATED, SLOW_CLEAR, limits["MIN_SAMPLE"], strict, f"{ratio:g} ×")
-    return _sides(operation, "p95", evidence.slow, allowed, window, said)
+    known = sum(evidence.host.values())
+    missing = NO_MINUTE
+    if known < LEAST_FOR_EDGE and evidence.errors.recent[0] + evidence.errors.recent[2]:
+        missing = f"nothing compared yet: the host's p95 takes {LEAST_FOR_EDGE} requests of its own, {known:.0f} so far"
+    return _sides(operation, "p95", evidence.slow, allowed, window, said, missing)
 
 
 def _ms(index: int | None) -> str:
@@ -292,8 +296,22 @@ class _Allowed(NamedTuple):
     limit: str
 
 
-def _sides(operation: Operation, name: str, detector: Detector, allowed: _Allowed, window: str, said: str) -> Rule:
-    """One comparison of two proportions: ``worse`` by the strict test, ``fine`` by an ordinary estimate."""
+NO_MINUTE = "nothing compared yet: it takes a full minute with requests after the change"
+
+
+def _sides(
+    operation: Operation,
+    name: str,
+    detector: Detector,
+    allowed: _Allowed,
+    window: str,
+    said: str,
+    missing: str = NO_MINUTE,
+) -> Rule:
+    """One comparison of two proportions: ``worse`` by the strict test, ``fine`` by an ordinary estimate.
+
+    ``missing``: why there is nothing yet, where there is nothing.
+    """
     strength, counts = detector.strength(), detector.recent
     found = difference(counts)
     needs: int | None = needed(counts, allowed.share + allowed.clear, allowed.least)
@@ -313,8 +331,10 @@ def _sides(operation: Operation, name: str, detector: Detector, allowed: _Allowe
         verdict = Verdict.FINE
     if counts[0] and counts[2]:
         text = said.format(fast=_percent(counts[1], counts[0]), host=_percent(counts[3], counts[2]))
-    else:
+    elif counts[0] or counts[2]:
         text = f"too few to compare: {counts[0]:.0f} requests of the fast path, {counts[2]:.0f} of the host"
+    else:
+        text = missing
     if why or needs:
         text += f"; {why or f'needs about {_rounded(needs or 0)} more requests'}"
     value = f"{100 * difference(counts).estimate:.3g} points more" if counts[0] and counts[2] else "unknown"

@@ -245,6 +245,19 @@ def test_nothing_from_before_a_change_counts(clock: Clock) -> None:
     assert (before.mode, before.percent, before.fast["requests"], before.host["p95_ms"]) == ("split", 50, 400, 11.0)
 
 
+def test_what_is_not_compared_yet_says_why() -> None:
+    clock = Clock()
+    clock.begin()
+    judgement = clock.pass_()
+    takes = "nothing compared yet: it takes a full minute with requests after the change; needs about"
+    assert rule(judgement, "errors").text.startswith(takes)
+    assert rule(judgement, "p95").text.startswith(takes)
+    judgement = clock.pass_(200, 12)
+    assert rule(judgement, "errors").fast_sample == 200
+    p95 = "nothing compared yet: the host's p95 takes 20 requests of its own, 12 so far; needs about"
+    assert rule(judgement, "p95").text.startswith(p95)
+
+
 def test_what_the_host_took_just_before_a_change_says_what_is_slow(clock: Clock) -> None:
     clock.pass_(200, 200)
     clock.begin(percent=60)
