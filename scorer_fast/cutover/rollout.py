@@ -32,6 +32,7 @@ from .rollout_rows import SHADOW, end, log_step, name_of, shown, tell
 
 STEPS = "shadow,1,5,25,50,100"
 UNDER_WAY = (RolloutState.RUNNING, RolloutState.PAUSED)
+RULE = "rollout"  # what latches the other operations of a rollout that is rolled back
 
 
 # ---- plans
@@ -226,8 +227,10 @@ def _advanced(
     row: RolloutRow, now: datetime, judgements: Mapping[str, Judgement], stopped: Mapping[str, str], dry_run: bool
 ) -> RolloutRow:
     held = {id_: stopped[id_] for id_ in row.operations if id_ in stopped}
-    if any(what == "latch" for what in held.values()):
-        return _rolled_back(row, now, "latched")
+    if "latch" in held.values():
+        latches = [latch for latch in flag_queries.list_open_latches(conf.database) if latch.operation in held]
+        why = next((f"{latch.operation} was latched by {latch.rule}: {latch.value}" for latch in latches), "latched")
+        return _rolled_back(row, now, why)
     if held:
         waits = ", ".join(f"{id_} is held by the {what}" for id_, what in held.items())
         return row._replace(step_at=now, note=f"waits: {waits}")
@@ -264,8 +267,6 @@ def _waits(judgement: Judgement, row: RolloutRow, now: datetime) -> str:
         minutes = math.ceil(rule.needs / rate)
         many = f"{minutes} minute{'' if minutes == 1 else 's'}" if minutes < 120 else f"{minutes / 60:.0f} hours"
         text += f", about {many} more"
-    elif rule.needs:
-        text += f", {rule.needs} requests more"
     return text
 
 
@@ -277,8 +278,8 @@ def _rolled_back(row: RolloutRow, now: datetime, why: str) -> RolloutRow:
             continue
         flags.latch(
             id_,
-            rule="rollout",
-            value=why,
+            rule=RULE,
+            value=why[:200],  # as long as the column
             limit="fine",
             window=f"step {row.step + 1}",
             sample=0,

@@ -137,6 +137,25 @@ def test_worse_rolls_the_whole_group_back_and_ends_it() -> None:
 
 
 @pytest.mark.django_db
+def test_what_the_guard_says_at_length_rolls_back_too() -> None:
+    rollout.start("score", "5,25", "1h", **WHO, now=NOW)
+    text = "errors 20 % of 1,000 requests, " * 10
+    rule = Rule("errors", Verdict.WORSE, text, "20 %", "1 points", "600 s", 50, 40, None)
+    worse = Judgement("v2_score", "split", Verdict.WORSE, (rule,))
+    (row,) = rollout.advance(NOW, {**FINE, "v2_score": worse})
+    assert (row.state, row.note) == ("rolled_back", f"v2_score is worse: {text}")
+    assert {latch.operation for latch in flag_queries.list_open_latches("default")} == {"v2_score", "internal_score"}
+
+
+@pytest.mark.django_db
+def test_a_rollout_that_a_latch_ends_says_which_and_why() -> None:
+    rollout.start("score", "5,25", "1h", **WHO, now=NOW)
+    flags.latch("internal_score", rule="p95", value="160 ms", limit="9.6 ms", window="600 s", sample=52)
+    (row,) = rollout.advance(NOW, FINE)
+    assert (row.state, row.note) == ("rolled_back", "internal_score was latched by p95: 160 ms")
+
+
+@pytest.mark.django_db
 def test_a_dry_run_latches_nothing_and_pauses() -> None:
     rollout.start("v2_score", "5,25", "1h", now=NOW, **WHO)
     rollout.advance(NOW + timedelta(minutes=1), judge_as(Verdict.WORSE), dry_run=True)
