@@ -177,6 +177,15 @@ class State:
     rollouts: tuple[RolloutRow, ...] = ()
     needs: tuple[str, ...] = field(default=())
 
+    @property
+    def idle_kills(self) -> tuple[flag_queries.KillRow, ...]:
+        """Kill switches that hold nothing back now: what they are thrown for is ``legacy``."""
+        return tuple(
+            row
+            for row in self.kill_switches
+            if all(one.mode == Mode.LEGACY for id_, one in self.operations.items() if id_ in flags.members(row.target))
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -395,7 +404,7 @@ def _needs(
     latch: flag_queries.LatchRow | None,
 ) -> Iterable[str]:
     if latch is not None:
-        yield f"latched by {latch.rule}: {latch.value}, limit {latch.limit}, since {clock(latch.created_at)}"
+        yield f"latched by {latch_said(latch)}, since {clock(latch.created_at)}"
     for stop in stops:
         if stop != "latch" and mode is not Mode.LEGACY:
             yield f"killed by {stop}"
@@ -415,6 +424,12 @@ def said(rule: dict[str, Any]) -> str:
     """A rule of the guard as a sentence."""
     text = rule.get("text")
     return str(text) if text else f"{rule['name']} {rule['value']}, limit {rule['limit']}"
+
+
+def latch_said(latch: flag_queries.LatchRow) -> str:
+    """What a latch saw; its limit where that does not say it."""
+    says_it = "(limit " in latch.value or latch.rule == rollout.RULE
+    return f"{latch.rule}: {latch.value}" + ("" if says_it else f", limit {latch.limit}")
 
 
 def clock(instant: datetime) -> str:

@@ -190,10 +190,11 @@ class ChangeRow(NamedTuple):
 
 
 LIST_LAST_CHANGES = """
--- the newest line of the log for every target; scorer_fast_flaglog (operation)
+-- the newest line of the log for every target but a rollout's own, which set no flag; scorer_fast_flaglog (operation)
 SELECT DISTINCT ON (l.operation)
        l.operation, l.changed_at, l.changed_by, l.from_value, l.to_value, l.reason
 FROM scorer_fast_flaglog AS l
+WHERE NOT starts_with(l.to_value, 'rollout ')
 ORDER BY l.operation, l.id DESC
 """
 

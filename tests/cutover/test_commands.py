@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -102,12 +103,20 @@ def test_set_says_what_still_holds_the_operation_back() -> None:
     assert "scorer_fast kill --release" in said
 
 
+def test_set_says_that_it_has_paused_a_rollout() -> None:
+    call_command("scorer_fast", "rollout", "start", "v2_score", WHY, stdout=StringIO())
+    said = run("set", "score", "split", "--percent=5", WHY)
+    assert "Rollout 1 of v2_score is paused." in re.sub(r"Rollout \d+", "Rollout 1", said)
+    assert "scorer_fast rollout abort" in said
+    assert "Rollout" not in run("set", "check_bans", "shadow", WHY)
+
+
 def test_kill_and_release() -> None:
     assert run("kill", WHY) == "all: killed\n"
     assert run("kill", "all", WHY) == "all: was killed already\n"
     assert {one["answers"] for one in status()["operations"]} == {"legacy"}
     assert run("kill", "score", WHY) == "v2_score: killed\ninternal_score: killed\n"
-    assert run("kill", "--release", WHY) == ("all: released\nstill killed by: internal_score, v2_score\n")
+    assert run("kill", "--release", WHY) == "all: released\nstill killed: internal_score, v2_score\n"
     run("kill", "score", "--release", WHY)
     assert not KillSwitch.objects.filter(active=True).exists()
     assert run("kill", "--release", WHY) == "all: was released already\n"

@@ -56,6 +56,11 @@ def test_nothing_found() -> None:
     assert json.loads(run("--json")) == {"groups": [], "outcomes": {}}
 
 
+def test_no_curl_line_is_said_beside_them(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("scorer_fast", "mismatches", "--curl")
+    assert capsys.readouterr() == ("", "No samples kept.\n")
+
+
 @pytest.mark.usefixtures("found")
 def test_groups_and_outcomes_are_shown() -> None:
     assert run().splitlines() == [

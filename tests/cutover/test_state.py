@@ -12,11 +12,12 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
-from scorer_fast.cutover import figure_queries, figures, flags, state, state_queries
+from scorer_fast.cutover import figure_queries, figures, flags, rollout, state, state_queries
 from scorer_fast.cutover.figures import Outcome
 from scorer_fast.cutover.shadow import finding_queries
 from scorer_fast.cutover.state import OperationState, Stands
 from scorer_fast.http.catalogue import OPERATIONS
+from scorer_fast.management.scorer_fast_commands._changes import folded
 from scorer_fast.models import HistogramBucket
 from tests.guards.statements import sent
 
@@ -208,6 +209,41 @@ def test_a_header_kills_and_latches_first_and_a_last_line_for_people() -> None:
     assert lines[0].endswith("by ben: smoke")
     assert lines[1].startswith("operation ")
     assert lines[-1] == "1 thing needs a person: v2_score"
+
+
+def test_a_kill_switch_that_holds_nothing_back_is_said_to_do_so() -> None:
+    flags.kill("all", reason="smoke", by="ben")
+    assert "(holds nothing back now: the flags say legacy)" in page()
+    assert page("--check").splitlines()[-1] == "Nothing needs a person."
+    flags.set_mode("gtc_stake", "shadow", **WHY)
+    assert "holds nothing back" not in page()
+
+
+def test_a_limit_is_said_once() -> None:
+    flags.latch("v2_score", rule="errors", value="errors 5 % (limit 1 points)", limit="1 points", window="", sample=9)
+    flags.latch("check_bans", rule="errors", value="5 %", limit="1 points", window="", sample=9)
+    assert "v2_score: latched by errors: errors 5 % (limit 1 points), since" in read().needs[0]
+    assert "check_bans: latched by errors: 5 %, limit 1 points, since" in read().needs[1]
+
+
+def test_a_number_and_its_percent_sign_stay_on_one_line() -> None:
+    texts = [f"{'x' * length} 50 % of it" for length in range(90, 100)]
+    assert [text for text in texts if any(line.strip().startswith("%") for line in folded(text))] == []
+    assert all(" ".join(" ".join(folded(text)).split()) == text for text in texts)
+
+
+def test_since_when_is_the_flags_last_change_and_no_line_of_a_rollout() -> None:
+    now = datetime.now(UTC)
+    rollout.start("v2_score", "shadow,5", "1h", **WHY, now=now)
+    flags.set_mode("v2_score", "split", 5, reason="by hand", by="ben")
+    rollout.abort("v2_score", reason="enough", by="cid", now=now)
+    one = read().operations["v2_score"]
+    assert (one.mode, one.updated_by, one.reason) == ("legacy", "cid", "enough")
+    flags.set_mode("check_bans", "shadow", **WHY)
+    rollout.start("check_bans", "shadow,5", "1h", **WHY, now=now)
+    flags.set_mode("check_bans", "split", 5, reason="by hand", by="ben")
+    one = read().operations["check_bans"]
+    assert (one.updated_by, one.reason) == ("ben", "by hand")
 
 
 def test_operations_are_picked_and_told_in_full() -> None:

@@ -17,6 +17,7 @@ from scorer_fast.http.catalogue import BY_ID, OPERATIONS
 from scorer_fast.settings import conf
 
 WIDTH = 100  # columns of what people read
+_NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its % stay on one line
 
 
 class NeedsAPerson(CommandError):
@@ -58,7 +59,10 @@ def members(target: str) -> tuple[str, ...]:
 
 def folded(text: str, indent: str = "") -> list[str]:
     """``text`` in lines of at most :data:`WIDTH` characters, the later ones indented further."""
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "    ")
+    lines = textwrap.wrap(
+        text.replace(" %", f"{_NO_BREAK}%"), WIDTH, initial_indent=indent, subsequent_indent=indent + "    "
+    )
+    return [line.replace(f"{_NO_BREAK}%", " %") for line in lines]
 
 
 def release_hint(target: str) -> str:

@@ -36,7 +36,9 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
                 command.stdout.write(f"{one}: {state}" if thrown else f"{one}: was {state} already")
         if release:
             left = [row.target for row in sql.list_active_kills(conf.database)]
-            left += [f"{flags.ENVIRONMENT} of this process"] if flags.stopped_by_environment() else []
-            left += ['SCORER_FAST["KILL"]'] if flags.stopped_by_setting() else []
             if left:
-                command.stdout.write(f"still killed by: {', '.join(left)}")
+                command.stdout.write(f"still killed: {', '.join(left)}")
+            by = [f"{flags.ENVIRONMENT} of this process"] if flags.stopped_by_environment() else []
+            by += ['SCORER_FAST["KILL"]'] if flags.stopped_by_setting() else []
+            if by:
+                command.stdout.write(f"still killed by: {', '.join(by)}")

@@ -47,8 +47,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         elif options["export"]:
             _export(command, groups, options)
         elif options["curl"]:
-            for sample in _samples(groups, options["base"]):
-                command.stdout.write(sample["curl"])
+            lines = [sample["curl"] for sample in _samples(groups, options["base"])]
+            for line in lines:
+                command.stdout.write(line)
+            if not lines:
+                command.stderr.write("No samples kept.")  # not among the lines that a shell may read
         else:
             _show(command, list(groups), options)
 

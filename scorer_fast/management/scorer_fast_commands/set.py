@@ -11,8 +11,10 @@ from django.db import transaction
 
 from scorer_fast.cutover import flag_queries as sql
 from scorer_fast.cutover import flags
+from scorer_fast.cutover.rollout_queries import list_rollouts
 from scorer_fast.cutover.state import no_baseline
 from scorer_fast.models.flags import Mode
+from scorer_fast.models.rollout import RolloutState
 from scorer_fast.settings import conf
 
 from ._changes import add_who_and_why, members, release_hint, remedies, who
@@ -55,6 +57,13 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     with remedies():
         held = {row.operation: row.rule for row in sql.list_open_latches(alias)}
         killed = {row.target for row in sql.list_active_kills(alias)}
+        paused = [row for row in list_rollouts(alias) if row.state == RolloutState.PAUSED]
+    for row in paused:
+        if set(row.operations) & set(members(options["target"])):
+            command.stdout.write(
+                f"Rollout {row.id} of {row.target} is paused. To end it: scorer_fast rollout abort {row.id} --reason … "
+                "(the host then answers)"
+            )
     for operation_id in members(options["target"]):
         if operation_id in held:
             command.stdout.write(

@@ -69,11 +69,12 @@ def page(state: State, in_full: bool, coloured: bool) -> str:
         lines += [paint(BOLD, f"This app stands {state.stands.value}.")]
     for kill in state.kill_switches:
         why = f"killed: {kill.target} since {states.clock(kill.updated_at)} by {kill.updated_by}: {kill.reason}"
+        why += " (holds nothing back now: the flags say legacy)" if kill in state.idle_kills else ""
         lines += [paint(RED, line) for line in folded(why)]
     for latch in state.latches:
         why = (
-            f"latched: {latch.operation} since {states.clock(latch.created_at)} by {latch.rule}: {latch.value}, "
-            f"limit {latch.limit}, window {latch.window}, sample {latch.sample}"
+            f"latched: {latch.operation} since {states.clock(latch.created_at)} by {states.latch_said(latch)}, "
+            f"window {latch.window}, sample {latch.sample}"
         )
         lines += [paint(RED, line) for line in folded(why)]
     for rollout in state.rollouts:
