@@ -54,7 +54,7 @@ def large(
             '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>'
             '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>',
             x, x + width, _n(y + height * (1 - at)), _n(y + height * (1 - at)), x - 6, _n(y + height * (1 - at) + 4),
-            f"{label} {unit}",
+            _time(float(label) / 1000) if unit == "ms" else f"{label} {unit}",
         )
         for at, label in scale.ticks()
     ]  # fmt: skip

@@ -135,13 +135,14 @@ def operation(id_: str, period: Period, now: datetime, base: str) -> dict[str, A
 
 
 def moves(one: OperationState, share: float) -> str:
-    """What going to a share of addresses moves, from the figures."""
-    now = one.asked_share
+    """What going from what holds now to a share of addresses moves, from the figures."""
+    now = 0.0 if one.stopped_by else one.asked_share
     if share == now:
         return "No address changes sides."
-    moved = abs(share - now) / 100 * one.per_minute
+    moved = round(abs(share - now) / 100 * one.per_minute)
     side = "to the fast path" if share > now else "back to the host"
-    return f"{abs(share - now):g} % of addresses go {side}, about {moved:.0f} requests a minute."
+    rate = f"about {moved} request{'' if moved == 1 else 's'}" if moved else "less than one request"
+    return f"{abs(share - now):g} % of addresses go {side}, {rate} a minute."
 
 
 def _next_step(row: RolloutRow | None, one: OperationState) -> str:

@@ -17,11 +17,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ..cutover import flags, rollout, rollout_rows, state
+from ..cutover import flag_queries, flags, rollout, rollout_rows, state
 from ..cutover.flags import InvalidChange
-from ..cutover.state import OperationState
+from ..cutover.state import OperationState, State
 from ..http.catalogue import BY_ID
 from ..models.flags import Mode
+from ..settings import conf
 from . import pages
 
 VIEW, CHANGE, KILL = (f"scorer_fast.{action}_console" for action in ("view", "change", "kill"))
@@ -41,7 +42,7 @@ def operation(request: HttpRequest, site: admin.AdminSite, id_: str) -> HttpResp
     period = pages.PERIODS.get(request.GET.get("period", "1h"), pages.PERIODS["1h"])
     found = pages.operation(id_, period, datetime.now(UTC), request.build_absolute_uri("/"))
     offered = [
-        (name, action, action.form(initial=_initial(found["one"])))
+        (name, action, action.form(initial={**_initial(found["one"]), **_scope(name, id_, found["state"])}))
         for name, action in ACTIONS.items()
         if request.user.has_perm(action.permission) and action.is_offered(found)
     ]
@@ -117,11 +118,14 @@ class SetForm(Reasoned):
         required=False, widget=forms.Textarea(attrs={"rows": 2}), label="Deny list",
         help_text="addresses that the host always answers",
     )  # fmt: skip
+    percent_was = forms.DecimalField(required=False, widget=forms.HiddenInput)
     field_order = ["mode", "percent", "allow", "deny", "reason"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         mode, percent = cleaned.get("mode"), cleaned.get("percent")
+        if mode != Mode.SPLIT and percent is not None and percent == cleaned.get("percent_was"):
+            cleaned["percent"] = percent = None  # the page filled it in, nobody asked for it
         if mode == Mode.SPLIT and percent is None:
             self.add_error("percent", "Mode split needs a percentage: 0 to 100.")
         if mode != Mode.SPLIT and percent:
@@ -171,7 +175,19 @@ class Action:
 
 
 def _initial(one: OperationState) -> dict[str, Any]:
-    return {"mode": one.mode, "percent": one.percent, "allow": "\n".join(one.allow), "deny": "\n".join(one.deny)}
+    return {
+        "mode": one.mode,
+        "percent": one.percent,
+        "percent_was": one.percent,
+        "allow": "\n".join(one.allow),
+        "deny": "\n".join(one.deny),
+    }
+
+
+def _scope(name: str, id_: str, seen: State) -> dict[str, str]:
+    """What releasing is most likely meant for: the switch that is thrown."""
+    thrown = {row.target for row in seen.kill_switches}
+    return {"scope": "all"} if name == "release" and flags.ALL in thrown and id_ not in thrown else {}
 
 
 def _target(id_: str, form: dict[str, Any]) -> str:
@@ -182,8 +198,9 @@ def _will_set(one: OperationState, form: dict[str, Any]) -> str:
     share = {Mode.FAST: 100.0, Mode.SPLIT: float(form["percent"] or 0)}.get(Mode(form["mode"]), 0.0)
     text = f"{one.operation} goes from {one.asked} to {form['mode']}"
     text += f" {form['percent']} %" if form["mode"] == Mode.SPLIT else ""
-    held = f" It stays with the host all the same: {', '.join(one.stopped_by)}." if one.stopped_by else ""
-    return f"{text}. {pages.moves(one, share)}{held}"
+    if one.stopped_by:
+        return f"{text}. No address changes sides now: the host answers all the same ({', '.join(one.stopped_by)})."
+    return f"{text}. {pages.moves(one, share)}"
 
 
 def _set(id_: str, form: dict[str, Any], by: str) -> str:
@@ -195,8 +212,31 @@ def _set(id_: str, form: dict[str, Any], by: str) -> str:
 
 def _will_kill(one: OperationState, form: dict[str, Any]) -> str:
     target = _target(one.operation, form)
-    name = "every operation" if target == flags.ALL else f"{', '.join(flags.members(target))}"
+    name = "every operation" if target == flags.ALL else ", ".join(flags.members(target))
     return f"The host answers {name} within about a second, whatever the flags say, until somebody releases it."
+
+
+def _will_release(one: OperationState, form: dict[str, Any]) -> str:
+    target = _target(one.operation, form)
+    released = {flags.ALL} if target == flags.ALL else set(flags.members(target))
+    left = [row.target for row in flag_queries.list_active_kills(conf.database) if row.target not in released]
+    left = [switch for switch in left if one.operation in flags.members(switch)]
+    if left:
+        return f"The host still answers {one.operation}: it stays killed by the switch of {_name(left[0])}."
+    whose = "all operations" if target == flags.ALL else ", ".join(flags.members(target))
+    return f"Within about a second what is set for {whose} counts again. {_back(one, 'kill switch')}"
+
+
+def _back(one: OperationState, stop: str) -> str:
+    """What happens to an operation when one of what stops it is taken away."""
+    left = [other for other in one.stopped_by if other != stop]
+    if left:
+        return f"The host still answers {one.operation}: {', '.join(left)}."
+    return f"{one.operation} goes back to {one.asked}. {pages.moves(one, one.asked_share)}"
+
+
+def _name(switch: str) -> str:
+    return "every operation" if switch == flags.ALL else switch
 
 
 def _kill(id_: str, form: dict[str, Any], by: str) -> str:
@@ -214,6 +254,8 @@ def _throw(id_: str, form: dict[str, Any], by: str, throw: Callable[..., bool], 
     already = [one for one in targets if one not in done]
     parts = [f"{', '.join(done)}: {state_}"] if done else []
     parts += [f"{', '.join(already)}: was {state_} already"] if already else []
+    left = [row.target for row in flag_queries.list_active_kills(conf.database)] if state_ == "released" else []
+    parts += [f"still killed: {', '.join(left)}"] if left else []
     return "; ".join(parts)
 
 
@@ -224,13 +266,13 @@ def _lift(id_: str, form: dict[str, Any], by: str) -> str:
 def _will_start(one: OperationState, form: dict[str, Any]) -> str:
     target = _target(one.operation, form)
     steps = rollout.parse_steps(form["steps"])
-    hold = rollout.parse_hold(form["hold"])
+    members = flags.members(target)
     first = steps[0]
     share = 0.0 if first == rollout_rows.SHADOW else float(first)
     return (
-        f"{', '.join(flags.members(target))} go to {rollout_rows.shown(first)} now, then on by themselves: "
-        f"{', '.join(rollout_rows.shown(step) for step in steps)}, each held for at least {hold} seconds "
-        f"and until the guard says fine. {pages.moves(one, share)}"
+        f"{', '.join(members)} {'goes' if len(members) == 1 else 'go'} to {rollout_rows.shown(first)} now, then on "
+        f"without anybody: {', '.join(rollout_rows.shown(step) for step in steps)}. Each step is held for at least "
+        f"{form['hold']}, and until the guard says fine. {pages.moves(one, share)}"
     )
 
 
@@ -259,18 +301,18 @@ ACTIONS: dict[str, Action] = {
     ),
     "release": Action(
         "Release the kill switch", KILL, KillForm, lambda found: "kill switch" in found["one"].stopped_by,
-        lambda one, form: f"The flags of {_target(one.operation, form)} count again.", _release,
+        _will_release, _release,
     ),
     "lift": Action(
         "Lift the latch", CHANGE, Reasoned, lambda found: "latch" in found["one"].stopped_by,
-        lambda one, form: f"{one.operation} goes back to {one.asked}. {pages.moves(one, one.asked_share)}", _lift,
+        lambda one, form: _back(one, "latch"), _lift,
     ),
     "rollout-start": Action(
         "Start a rollout", CHANGE, RolloutForm, lambda found: found["rollout"] is None, _will_start, _start
     ),
     "rollout-pause": Action(
         "Pause the rollout", CHANGE, Reasoned, _is("running"),
-        lambda one, form: "It stays at its present step.", _change(rollout.pause),
+        lambda one, form: f"It stays at its present step: {one.asked}.", _change(rollout.pause),
     ),
     "rollout-resume": Action(
         "Resume the rollout", CHANGE, Reasoned, _is("paused"),
@@ -278,6 +320,7 @@ ACTIONS: dict[str, Action] = {
     ),
     "rollout-abort": Action(
         "Abort the rollout", CHANGE, Reasoned, _is("running", "paused"),
-        lambda one, form: "It ends, and the host answers all of its operations.", _change(rollout.abort),
+        lambda one, form: f"It ends, and the host answers all of its operations. {pages.moves(one, 0.0)}",
+        _change(rollout.abort),
     ),
 }  # fmt: skip

@@ -44,7 +44,7 @@ def test_nothing_to_draw_is_no_error(lines: list[Line]) -> None:
 def test_a_large_chart_has_axes_times_and_a_legend() -> None:
     drawn = svg(charts.large([HOST, FAST], [], "", unit="ms", times=["03:00", "03:30", "04:00"]))
     texts = [each.text for each in drawn.iter("text")]
-    assert texts == ["1 ms", "10 ms", "100 ms", "1000 ms", "03:00", "03:30", "04:00", "host p95", "fast p95"]
+    assert texts == ["1 ms", "10 ms", "100 ms", "1 s", "03:00", "03:30", "04:00", "host p95", "fast p95"]
 
 
 def test_both_histograms_lie_over_each_other() -> None:

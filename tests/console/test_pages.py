@@ -71,7 +71,7 @@ def test_every_operation_is_shown_with_who_really_answers(admin_client: Client) 
     page = admin_client.get(CONSOLE)
     shown = text(page)
     assert all(operation.id in shown for operation in OPERATIONS)
-    assert "v2_score split 25 % both 25.0 % 10.0 0.0 % / 0.0 % 9.7 / 170.0" in shown
+    assert "v2_score split 25 % both 25.0 % 10.0 0.0 % / 0.0 % 9.7 / 170" in shown
     assert "check_bans fast legacy (kill switch)" in shown
     assert "gtc_stake legacy legacy (no flag)" in shown
     assert shown.index("1 thing needs a person") < shown.index("Operation Asked")
@@ -95,7 +95,7 @@ def test_one_operation_in_full(admin_client: Client) -> None:
     guard_queries.upsert_verdict("default", "v2_score", datetime.now(UTC), "worse", rules)
     for period in ("1h", "24h", "7d", "nonsense"):
         shown = text(admin_client.get(SCORE, {"period": period}))
-    assert "Fast path 25 2 (8.00 %) 9.7 9.7 9.7 Host 100 0 (0.00 %) 170.0" in shown
+    assert "Fast path 25 2 (8.00 %) 9.7 9.7 9.7 Host 100 0 (0.00 %) 170" in shown
     assert "p95 worse p95 160 ms against 9.6 ms (limit 1) 600 s 52 7" in shown
     assert "ok 23 100" in shown
     assert "error 2 0" in shown
@@ -230,6 +230,44 @@ def test_a_change_says_what_it_will_do_and_is_made_when_it_is_confirmed(admin_cl
     assert "95 % of addresses go to the fast path" in text(ask(admin_client, "set", mode="fast"))
 
 
+def test_whoever_goes_back_need_not_empty_the_percentage_that_the_page_filled_in(admin_client: Client) -> None:
+    flags.set_mode("v2_score", "split", 5, **WHO)
+    page = admin_client.get(SCORE).content.decode()
+    filled = {name: "5.00" for name in ("percent", "percent_was") if re.search(rf'name="{name}" value="5.00"', page)}
+    assert len(filled) == 2
+    assert "goes from split 5 % to legacy. 5 % of addresses go back" in text(
+        ask(admin_client, "set", mode="legacy", **filled)
+    )
+    assert "v2_score: legacy (was split 5.00 %)" in do(admin_client, "set", mode="legacy", **filled)
+
+
+def test_what_moves_is_told_from_who_answers_now(admin_client: Client) -> None:
+    measure("v2_score", "legacy", 160, times=20)
+    figures.flush()
+    flags.set_mode("v2_score", "split", 50, **WHO)
+    flags.latch("v2_score", rule="p95", value="160 ms", limit="9.6 ms", window="600 s", sample=52)
+    back = "v2_score goes back to split 50 %. 50 % of addresses go to the fast path, about 1 request a minute."
+    assert back in text(ask(admin_client, "lift"))
+    assert "No address changes sides now: the host answers all the same (latch)." in text(
+        ask(admin_client, "set", mode="fast")
+    )
+    flags.kill("all", **WHO)
+    assert "The host still answers v2_score: kill switch." in text(ask(admin_client, "lift"))
+    assert "The host still answers v2_score: latch." in text(ask(admin_client, "release", scope="all"))
+    flags.lift("v2_score", **WHO)
+    assert back in text(ask(admin_client, "release", scope="all"))
+
+
+def test_a_release_says_what_is_killed_still(admin_client: Client) -> None:
+    flags.kill("all", **WHO)
+    assert '<option value="all" selected>' in admin_client.get(SCORE).content.decode()
+    assert "it stays killed by the switch of every operation" in text(ask(admin_client, "release", scope="operation"))
+    assert "v2_score: was released already; still killed: all" in do(admin_client, "release", scope="operation")
+    shown = text(admin_client.get(CONSOLE))
+    assert "Killed: all since" in shown
+    assert "(holds nothing back now: the flags say legacy)" in shown
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -271,7 +309,7 @@ def test_a_latch_is_lifted_once(admin_client: Client) -> None:
 
 def test_a_rollout_is_started_paused_resumed_and_aborted(admin_client: Client) -> None:
     given = {"scope": "group", "steps": "shadow,5,25", "hold": "1h"}
-    assert "v2_score, internal_score go to shadow now, then on by themselves: shadow, 5 %, 25 %" in text(
+    assert "v2_score, internal_score go to shadow now, then on without anybody: shadow, 5 %, 25 %. Each" in text(
         ask(admin_client, "rollout-start", **given)
     )
     measure("v2_score", "legacy", 160, times=8000)
