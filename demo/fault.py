@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 KINDS = {
     "none": "the fast path works",
     "throw": "it raises for every other address: the host answers, the circuit opens",
-    "slow": "it takes half a second longer",
+    "slow": "it takes half a second longer: found where the host is faster than that (a busy machine's may not be)",
     "wrong": "its answer has a field too many: the shadow finds it",
 }
 OPERATION = "v2_score"
