@@ -1,0 +1,58 @@
+"""For ``asgi.py``, the service's own or a host's: no more requests go in than can be answered in time.
+
+    application = door(get_asgi_application())
+
+An ASGI server takes every connection and begins every request at once. Beyond what the process can do, Django and its
+middleware then spend all of it on requests whose clients have gone. Here such a request costs a tenth of a millisecond.
+Under WSGI the server's threads are the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ..errors import Problem
+from ..outages import tell_kind
+from ..settings import conf
+from ..telemetry import count
+from .problems import problem_response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+OWN = "/scorer-fast/"  # health: it is asked when there is too much to do
+
+
+def door(application: Application) -> Application:
+    """``application``, which is asked by ``MAX_IN_PROGRESS`` requests at once; the others are told 503, try again."""
+    inside = 0
+
+    async def answer(scope: Message, receive: Receive, send: Send) -> None:
+        nonlocal inside
+        if scope["type"] != "http" or scope["path"].startswith(OWN):
+            await application(scope, receive, send)
+            return
+        most = conf.max_in_progress
+        if most and inside >= most:
+            count("overload.shed")
+            tell_kind("asgi", "OVERLOADED", f"overload: {most} requests are in progress")
+            await _refuse(send)
+            return
+        inside += 1
+        try:
+            await application(scope, receive, send)
+        finally:
+            inside -= 1
+
+    return answer
+
+
+async def _refuse(send: Send) -> None:
+    response = problem_response(Problem.OVERLOADED)
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
+    length = (b"content-length", str(len(response.content)).encode())
+    await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": response.content})
