@@ -96,7 +96,7 @@ def measure(addresses: int) -> None:
             score(owner)
 
     def in_bulk(*, only_changed: bool = False) -> None:
-        ended = rescore.work(rescore.begin(1, only_changed=only_changed), lambda step: None)
+        ended = rescore.work(rescore.begin(1, only_changed=only_changed), lambda step: None, rescore.THREADS)
         if ended.done != addresses or ended.failed:
             raise SystemExit(f"Rescored {ended}")
 

@@ -559,3 +559,58 @@ def test_lost_time_is_not_made_up_for(settings: Settings, monkeypatch: pytest.Mo
     due = rescore._paced(due, 50)
     rescore._paced(due, 50)
     assert slept == [0.5, 0.0, 0.5]
+
+
+# ---- threads of one process
+
+
+def test_threads_share_a_run(one: Community) -> None:
+    owners = people(12, "Google")
+    who: set[str] = set()
+    steps: list[Step] = []
+
+    def report(step: Step) -> None:
+        who.add(threading.current_thread().name)
+        steps.append(step)
+        time.sleep(0.05)  # so that no thread does all of it
+
+    ended = rescore.work(rescore.begin(1, only_changed=False, size=2), report, 3)
+    assert ended.finished_at is not None
+    assert sum(step.done for step in steps) == 12
+    assert len(who) > 1
+    assert threading.current_thread().name not in who
+    assert events() == dict.fromkeys(owners, 2)
+
+
+def test_inside_a_transaction_there_is_one_thread(one: Community) -> None:
+    people(2, "Google")
+    who: list[str] = []
+    with transaction.atomic():
+        rescore.work(
+            rescore.begin(1, only_changed=False, size=1),
+            lambda step: who.append(threading.current_thread().name), 3,
+        )  # fmt: skip
+    assert set(who) == {threading.current_thread().name}
+
+
+def test_what_stops_one_thread_stops_all_of_them(one: Community) -> None:
+    owners = people(20, "Google")
+    begun = rescore.begin(1, only_changed=False, size=1)
+
+    def stop(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rescore.work(begun, stop, 2)
+    assert RescoreRun.objects.get().finished_at is None
+    assert sum(events().values()) < 40, "not all of it was done"
+    assert rescore.work(begun, lambda step: None, 2).finished_at is not None
+    assert events() == dict.fromkeys(owners, 2)
+
+
+def test_threads_share_the_rate(one: Community, settings: Settings) -> None:
+    people(6, "Google")
+    settings.SCORER_FAST = {**settings.SCORER_FAST, "RESCORE_ADDRESSES_PER_SECOND": 10}
+    started = time.monotonic()
+    rescore.work(rescore.begin(1, only_changed=False, size=1), lambda step: None, 2)
+    assert time.monotonic() - started >= 0.4, "six at ten a second"

@@ -38,15 +38,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=int, metavar="N", help='addresses per batch of a new run, instead of "RESCORE_BATCH"'
     )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=rescore.THREADS,
+        metavar="N",
+        help=f"batches that this process works on at once ({rescore.THREADS}); 1 keeps the order of the passports",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="only show how far the newest runs are")
     what.add_argument("--restart", action="store_true", help="end an unfinished run as it is, and begin a new one")
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    scorer_id, size = options["scorer"], options["batch"]
+    scorer_id, size, threads = options["scorer"], options["batch"], options["threads"]
     if size is not None and not 1 <= size <= rescore.MAX_BATCH:
         raise CommandError(f"--batch must be 1 to {rescore.MAX_BATCH}.")
+    if threads < 1:
+        raise CommandError("--threads must be 1 or more.")
     with remedies():
         try:
             if options["status"]:
@@ -55,7 +64,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
             begun = rescore.begin(
                 scorer_id, only_changed=options["only_changed"], size=size, restart=options["restart"]
             )
-            ended, own = _work(command, begun)
+            ended, own = _work(command, begun, threads)
         except CannotRescore as problem:
             raise CommandError(str(problem)) from problem
         except KeyboardInterrupt:
@@ -64,11 +73,11 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         _report(command, ended)
 
 
-def _work(command: BaseCommand, begun: RunRow) -> tuple[RunRow, int]:
+def _work(command: BaseCommand, begun: RunRow, threads: int) -> tuple[RunRow, int]:
     """The run as it ended, and how many addresses this process did."""
     progress = Progress(command, begun)
     try:
-        return rescore.work(begun, progress.add), progress.own
+        return rescore.work(begun, progress.add, threads), progress.own
     finally:
         progress.close()
 
