@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from scorer_fast import doctor as diagnosis
-from scorer_fast import fit, samples
+from scorer_fast import fit, revision, samples
 from scorer_fast.cutover import flags
 from scorer_fast.db import functions, trials
 from scorer_fast.db import requirements as needs
@@ -206,6 +206,29 @@ def test_what_is_inserted_is_known_to_be() -> None:
     assert {table: inserted[table] - set(needs.COLUMNS[table]) for table in fit.INSERTED if table in inserted} == {
         table: set() for table in fit.INSERTED
     }
+
+
+TABLE_AS = re.compile(r"(?:FROM|JOIN|UPDATE)\s+(\w+)\s+AS\s+(\w+)")
+SYSTEM = {"xmin", "ctid"}
+
+
+def test_what_is_read_is_known_to_be() -> None:
+    """A column that a statement or a function reads, by an alias that stands for one table in it."""
+    known: dict[str, set[str]] = {table: {*columns} for table, columns in needs.COLUMNS.items()}
+    for table, columns in revision.NEWEST.columns.items():
+        known[table] = known.get(table, set()) | {*columns}
+    read, unknown = 0, []
+    for text in [*constants().values(), *map(functions.text, functions.NAMES)]:
+        statement = re.sub(r"--.*|'[^']*'", "", text)
+        aliases = re.findall(r"\bAS\s+(\w+)", statement)
+        tables = {alias: table for table, alias in TABLE_AS.findall(statement) if aliases.count(alias) == 1}
+        for alias, column in re.findall(r'\b([a-z]\w*)\."?(\w+)', statement):
+            table = tables.get(alias, "")
+            if table in revision.NEWEST.tables and column not in SYSTEM:
+                read += 1
+                unknown += [] if column in known.get(table, ()) else [f"{table}.{column}"]
+    assert read > 100
+    assert not unknown
 
 
 def test_own_migrations_that_are_missing_are_named() -> None:
