@@ -3,8 +3,9 @@
 import pytest
 
 pytest.importorskip("psycopg", reason="the benchmark asks its database by psycopg 3, whatever the service uses")
-from bench import measure
+from bench import measure, traffic
 from bench.measure import Bench, Cell, Sample, Size
+from scorer_fast.http.catalogue import BY_ID
 
 ONE, EIGHT = Cell("fast", "v2_score", "steady", 1), Cell("fast", "v2_score", "steady", 8)
 FLOOR = Cell("fast", "floor", "steady", 1)
@@ -45,3 +46,7 @@ def test_cpu_is_that_of_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.rounds([(ONE, Size(0.3, 60), "")], [], rounds=1)
     [made] = bench.figures.samples[ONE]
     assert (made.p50, made.cpu, made.requests) == (2.0, 1.0, 60)
+
+
+def test_every_operation_is_measured() -> None:
+    assert set(traffic.OPERATIONS) == set(BY_ID)

@@ -12,9 +12,9 @@ from scorer_fast.cutover import flags
 from scorer_fast.cutover.evidence import STREAMS
 from scorer_fast.http import ceramic_cache, embed, internal, v2
 from scorer_fast.http.api import api
-from scorer_fast.http.catalogue import BY_ID, OPERATIONS, Operation, find
+from scorer_fast.http.catalogue import BY_ID, OPERATIONS, Operation, Subject, find
 from tests.contract import replay
-from tests.factories.operations import TABLE
+from tests.factories.operations import QUERIED, TABLE
 from tests.factories.requests import good
 
 ROOT = Path(scorer_fast.__file__).parent
@@ -48,6 +48,15 @@ def test_router_use_case_and_url_bear_its_name(operation: Operation) -> None:
     places = dict.fromkeys(("scorer_id", "address", "list", "provider_id", "round_id"), "1")
     kwargs = {name: value for name, value in places.items() if "{" + name + "}" in operation.path}
     assert reverse(f"{api.urls_namespace}:{operation.id}", kwargs=kwargs) == operation.path.format(**places)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_it_writes_and_is_about_whom_the_contract_says(operation: Operation) -> None:
+    """A split goes by the address that the URL names, wherever it names one."""
+    case = TABLE[operation.id]
+    assert operation.writes == ("WRITE_SCORING" in case.first)
+    assert (operation.subject is Subject.PATH) == ("{address}" in operation.path)
+    assert (operation.subject is Subject.QUERY) == (QUERIED in case.parameters)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)

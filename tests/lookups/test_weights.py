@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from api.account.models import Community
 from api.scorer_weighted.models import BinaryWeightedScorer
+from scorer_fast.http.catalogue import OPERATIONS
 from tests.factories import rows
 from tests.factories.requests import Request, good
 from tests.factories.rows import OWNER
@@ -120,6 +121,7 @@ class Aliases:
 
 LOOK_UPS = {
     "embed_weights": ["replica"],
+    "embed_config": ["replica"],
     "cache_weights": ["replica"],
     "check_bans": ["replica"],
     "check_revocations": ["replica"],
@@ -130,6 +132,10 @@ LOOK_UPS = {
     "contributor_statistics": ["replica"],
     "embed_validate_api_key": ["default"],  # a key revoked just now is refused
 }
+
+
+def test_every_look_up_is_among_them() -> None:
+    assert set(LOOK_UPS) == {operation.id for operation in OPERATIONS if not operation.writes}
 
 
 @pytest.mark.parametrize("operation", LOOK_UPS)
