@@ -31,6 +31,8 @@ _BY_STATE = {
     "57014": Fault.CANCELLED,
 }
 _UNSUPPORTED = "0A000"
+_NOT_READY = "what migrate makes is not there, or may not be used: manage.py scorer_fast doctor says more"
+_UNREADY = frozenset({"3F000", "42P01", "42501", "42703", "42883"})
 _RECOVERING = frozenset({"55000", "XX000"})  # states in which a standby refuses locks and new transactions
 
 
@@ -70,6 +72,11 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError)
 
 
+def is_unready(error: BaseException) -> bool:
+    """Whether the session does not see, or may not use, what ``migrate`` made: no schema, table, column or function."""
+    return sqlstate(error) in _UNREADY
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone: a class 08 or 57P state, or an error the server never sent."""
     return fault_of(error) is Fault.LOST
@@ -85,10 +92,11 @@ def described(error: BaseException) -> str:
     """
     for link in chain(error):
         fault = fault_of(link)
-        if fault is not None:
+        meaning = _NOT_READY if is_unready(link) else fault.value if fault is not None else None
+        if meaning is not None:
             words = _diagnosis(link, "message_primary") or (str(link).strip().splitlines() or [""])[0]
             context = (_diagnosis(link, "context") or "").strip().splitlines()
-            parts = [fault.value, f"{sqlstate(link) or type(link).__name__}: {words}", *context[:1]]
+            parts = [meaning, f"{sqlstate(link) or type(link).__name__}: {words}", *context[:1]]
             return "; ".join(parts)
     return type(error).__name__
 

@@ -13,6 +13,7 @@ from django.urls import URLPattern
 from ninja.parser import Parser
 
 from .. import __version__, arrival, deadline, overload, telemetry
+from ..db.faults import is_unready
 from ..errors import HandedOver, Problem, Refused
 from ..metrics import record as record_duration
 from ..outages import is_outage, tell
@@ -102,7 +103,8 @@ def _standing_alone(view: View) -> View:
         except HandedOver:
             response = problem_response(Problem.LINKED)
         except Exception as error:
-            if not is_outage(error):
+            # With nobody behind it, a database without its tables or rights is one that cannot be used yet.
+            if not is_outage(error) and not is_unready(error):
                 raise
             tell(one.id, error, request_id=telemetry.request_id(request))
             response = problem_response(Problem.UNAVAILABLE)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import RequestDataTooBig
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.test import Client
 from pytest_django import Settings
 
 from api.account.models import Community
+from scorer_fast import outages
 from scorer_fast.http.catalogue import OPERATIONS
 from tests.factories import rows
 from tests.factories.requests import GOOD_STATUS, Request, good
@@ -116,3 +118,29 @@ def test_a_body_that_breaks_off_or_grows_is_the_clients_doing(
 
     monkeypatch.setattr(HttpRequest, "body", property(read))
     assert good(operation).send().status_code == status
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("ALTER TABLE scorer_fast_keptreading RENAME TO elsewhere", "42P01"),
+        ("ALTER FUNCTION scorer_fast_token_1 RENAME TO elsewhere", "42883"),
+        ("ALTER TABLE registry_score RENAME COLUMN evidence TO elsewhere", "42703"),
+        ("SET LOCAL ROLE pg_read_all_stats", "42501"),
+    ],
+    ids=["table", "function", "column", "rights"],
+)
+def test_a_database_that_is_not_ready_is_503_where_nobody_stands_behind(
+    before: str, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "_said", {})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(before)
+        response = good("v2_score").send()
+        transaction.set_rollback(True)
+    assert (response.status_code, list(response.json())) == (503, ["detail"])
+    assert int(response["Retry-After"]) >= 1
+    (line,) = [record for record in caplog.records if record.name == "scorer_fast.outages"]
+    assert words in line.message
+    assert "doctor" in line.message
+    assert line.exc_info is None
