@@ -232,7 +232,7 @@ IGNORED: tuple[Ignored, ...] = (
     Ignored(
         "last_digits_of_a_float_sum",
         re.compile(r"rows\..*\brawScore\Z"),
-        "A sum of binary floats in decimal: its 28th digit hangs on the order of the rows.",
+        "A sum of binary floats in decimal: its 28th digit depends on the order of the rows.",
         _last_digits,
     ),
 )

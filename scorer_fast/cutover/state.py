@@ -149,7 +149,7 @@ class OperationState:
     def who(self) -> str:
         """Who answers, in words: ``legacy (circuit open)``."""
         if self.answers == "none":
-            return "not in this contract"
+            return "not in this revision"
         if self.stopped_by:
             return f"{self.answers} ({self.stopped_by[0]})"
         if self.answers == "legacy" and self.mode == Mode.SHADOW:

@@ -94,7 +94,8 @@ def page(state: State, in_full: bool, coloured: bool) -> str:
 def _footer(state: State, paint: Any) -> list[str]:
     minutes = int(states.RECENT.total_seconds() // 60)
     about = f"share, requests, errors and p95 of the last {minutes} minutes"
-    lines = folded(f"{states.clock(state.at)} UTC, contract {state.contract} ({state.contract_why}); {about}")
+    revision = f"the host's revision: {state.contract} ({state.contract_why})"
+    lines = folded(f"{states.clock(state.at)} UTC; {about}; {revision}")
     if not state.needs:
         return [*lines, paint(GREEN, "Nothing needs a person.")]
     count = len(state.needs)
