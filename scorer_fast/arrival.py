@@ -44,12 +44,11 @@ def age(request: HttpRequest) -> float:
 
 
 def queued(request: HttpRequest) -> float:
-    """Seconds that ``request`` waited under gunicorn for a thread; 0 for less than a step of the kernel's clock.
+    """Seconds that ``request`` waited under gunicorn for a thread, at the least: without a step of the kernel's clock.
 
     For figures, which say what its client waited. Headers are not asked: they are by other clocks.
     """
-    waited = _by_socket(request)
-    return waited if waited > STEP_SECONDS else 0.0
+    return max(_by_socket(request) - STEP_SECONDS, 0.0)
 
 
 def _age(request: HttpRequest) -> float:

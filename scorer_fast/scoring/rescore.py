@@ -40,7 +40,7 @@ logger = logging.getLogger("scorer_fast.rescore")
 
 ROUNDS = 5  # of a batch within its transaction, for those that lost to somebody else
 TRIES = 10  # transactions that may try an address that others hold
-POLL_SECONDS = 0.5  # between two looks at what other processes still work on
+POLL_SECONDS = 0.5  # between two looks at what others still work on; at first a fiftieth of it
 MAX_BATCH = 1000  # addresses that may be locked at once
 THREADS = 2  # of one command: while one waits for PostgreSQL, the other decides
 
@@ -138,7 +138,7 @@ def work(run: RunRow, report: Callable[[Step], None], threads: int = 1) -> RunRo
 
 def _work(run: RunRow, report: Callable[[Step], None], rate: float, stopped: threading.Event) -> RunRow:
     alias = conf.database
-    due = time.monotonic()
+    due, poll = time.monotonic(), POLL_SECONDS / 50
     with _said_how_to_go_on():
         while not stopped.is_set():
             try:
@@ -153,7 +153,8 @@ def _work(run: RunRow, report: Callable[[Step], None], rate: float, stopped: thr
                 return ended
             report(step or Step())
             if step is None:
-                time.sleep(POLL_SECONDS)
+                stopped.wait(poll)
+                poll = min(2 * poll, POLL_SECONDS)
             else:
                 due = _paced(due, step.done, rate)
     return run

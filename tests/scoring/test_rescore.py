@@ -544,8 +544,7 @@ def test_a_throttled_batch_holds_a_second_s_worth_at_most(one: Community, settin
     assert [len(batch.passport_ids) for batch in RescoreBatch.objects.order_by("number")] == [2, 2, 1]
 
 
-def test_lost_time_is_not_made_up_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.SCORER_FAST = {**settings.SCORER_FAST, "RESCORE_ADDRESSES_PER_SECOND": 100.0}
+def test_lost_time_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, slept = [0.0], []
 
     def sleep(seconds: float) -> None:
@@ -554,10 +553,10 @@ def test_lost_time_is_not_made_up_for(settings: Settings, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(rescore.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(rescore.time, "sleep", sleep)
-    due = rescore._paced(0.0, 50)
+    due = rescore._paced(0.0, 50, 100)
     clock[0] += 10.0
-    due = rescore._paced(due, 50)
-    rescore._paced(due, 50)
+    due = rescore._paced(due, 50, 100)
+    rescore._paced(due, 50, 100)
     assert slept == [0.5, 0.0, 0.5]
 
 
