@@ -18,6 +18,7 @@ from tests.factories.operations import QUERIED, TABLE
 from tests.factories.requests import good
 
 ROOT = Path(scorer_fast.__file__).parent
+DOCUMENTS = Path(__file__).parents[2]  # beside an installed package too
 CASES = Path(replay.__file__).parent
 IDS = [operation.id for operation in OPERATIONS]
 
@@ -90,7 +91,12 @@ def test_the_guard_counts_three_tests_for_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/guard.md", "docs/operations.md", "scorer_fast/cutover/evidence.py"]
+    "path",
+    [
+        *(DOCUMENTS / name for name in ("README.md", "docs/guard.md", "docs/operations.md")),
+        ROOT / "cutover" / "evidence.py",
+    ],
+    ids=lambda path: path.name,
 )
-def test_how_many_there_are_is_written_so_everywhere(name: str) -> None:
-    assert set(NUMBER.findall((ROOT.parent / name).read_text())) == {COUNTED[len(OPERATIONS)]}
+def test_how_many_there_are_is_written_so_everywhere(path: Path) -> None:
+    assert set(NUMBER.findall(path.read_text())) == {COUNTED[len(OPERATIONS)]}
