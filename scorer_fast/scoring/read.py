@@ -135,8 +135,7 @@ class ReadScoring(NamedTuple):
         reading = loads(self.reading)
         live_ids = _ids(self.live)
         stored = [Stamp(key, *fields) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
-        if wanted.replaced:
-            stored = [stamp for stamp in stored if stamp.provider not in wanted.replaced]
+        stored = [stamp for stamp in stored if stamp.provider not in wanted.replaced]
         known = set((self.known_digests or "").split())
         posted = [stamp._replace(remembered=stamp.digest in known) for stamp in wanted.posted]
         links = [*(reading["links"] or ()), *loads(self.posted_links, ())]
@@ -154,10 +153,8 @@ class ReadScoring(NamedTuple):
             stamps=(*stored, *posted),
             links={link[0]: Link(link[0], link[1], datetime.fromisoformat(link[2])) for link in links},
             copies=tuple(
-                [
-                    Copy(id_, None if place is None else live_ids[place - 1])
-                    for id_, place in zip(_ids(self.copies), reading["copies"] or (), strict=True)
-                ]
+                Copy(id_, None if place is None else live_ids[place - 1])
+                for id_, place in zip(_ids(self.copies), reading["copies"] or (), strict=True)
             ),
             points=read_points(self.points),
             is_replacing=self.is_replacing,
@@ -170,7 +167,7 @@ class ReadScoring(NamedTuple):
 
 def _ids(versions: str) -> tuple[int, ...]:
     """The ids of versions (``id,xmin,ctid``) between blanks."""
-    return tuple([int(version.partition(",")[0]) for version in versions.split()])
+    return tuple(int(version.partition(",")[0]) for version in versions.split())
 
 
 def _nullifiers(stamp: Stamp) -> Iterable[str]:

@@ -31,9 +31,6 @@ def check(run: Run, candidates: Sequence[Valid], *, reverify: bool = False) -> C
     What it said in this request it is not asked again. VerifierDown where it gives no answer in time.
     """
     unknown = [stamp for stamp in candidates if not stamp.remembered]
-    if not unknown and not reverify and not run.verified:
-        count("signatures.remembered", len(candidates))
-        return Checked(tuple(candidates))
     again = [stamp for stamp in candidates if stamp.remembered] if reverify else []
     asked = _within_bounds(run, [stamp for stamp in (*unknown, *again) if stamp.digest not in run.verified])
     if asked:
