@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.http import HttpRequest
 
-from . import arrival
+from . import arrival, pool
 from .errors import Problem, Refused
 from .outages import tell_kind
 from .settings import conf
 from .telemetry import count, request_id
+
+T = TypeVar("T")
 
 SCORINGS = 0.75  # of the places are theirs at most; of the age a look-up may have, half
 _lock = threading.Lock()
@@ -52,10 +55,21 @@ def require_young(operation_id: str, request: HttpRequest, *, is_scoring: bool) 
         raise shed(operation_id, request, f"it arrived {age:.1f} s ago")
 
 
-def shed(operation_id: str, request: HttpRequest, why: str) -> Refused:
-    """What to raise for a request that is not begun; it is counted and logged."""
+async def on_a_thread(operation_id: str, request: HttpRequest, call: Callable[[], T], *, is_scoring: bool) -> T:
+    """``call()`` on a thread of the pool, under ASGI; Refused(OVERLOADED) where no more may wait for one."""
+    arrival.of(request)  # the time in the queue counts
+    try:
+        return await pool.run(call, share=SCORINGS if is_scoring else 1)
+    except pool.Full:
+        raise shed(operation_id, request, "every thread is busy, and the queue is full") from None
+
+
+def shed(name: str, request: HttpRequest | None, why: str) -> Refused:
+    """What to raise for a request that is not begun; it is counted and logged. ``name``: its operation's, or the place
+    that refuses it before it is a request of Django's."""
     count("overload.shed")
-    tell_kind(operation_id, "OVERLOADED", f"overload: {why}", request_id=request_id(request))
+    known = {} if request is None else {"request_id": request_id(request)}
+    tell_kind(name, "OVERLOADED", f"overload: {why}", **known)
     return Refused(Problem.OVERLOADED)
 
 

@@ -26,7 +26,6 @@ from .db.connection import hung_up
 from .settings import conf
 
 T = TypeVar("T")
-NO_ROOM = "every thread is busy, and the queue is full"  # what the log says of who was not begun
 
 
 class Full(Exception):

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -233,11 +234,11 @@ def _tried(operation: Operation, request: HttpRequest) -> Attempt:
 
 async def _attempt_async(operation: Operation, request: HttpRequest, arrived: float) -> Attempt:
     """:func:`attempt` in a thread of the pool, recorded with the time it waited for one."""
-    arrival.of(request)  # the time in the queue counts
+    trying = partial(_attempt, operation, request)
     try:
-        tried = await pool.run(_attempt, operation, request, share=overload.SCORINGS if operation.writes else 1)
-    except pool.Full:
-        tried = _refused(request, overload.shed(operation.id, request, pool.NO_ROOM))
+        tried = await overload.on_a_thread(operation.id, request, trying, is_scoring=operation.writes)
+    except Refused as shed:
+        tried = _refused(request, shed)
     except BaseException as error:
         _record(operation, request, FAST, arrived, _interrupted(error))
         raise

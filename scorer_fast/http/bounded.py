@@ -9,6 +9,7 @@ at work, and connections stay until the garbage collector comes by. Here operati
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -17,7 +18,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from .. import arrival, overload, pool
+from .. import overload
 from ..errors import Refused
 from .catalogue import Operation, operation_of
 from .problems import refused_response
@@ -40,11 +41,9 @@ def bounded(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest
         if operation is None:
             response: HttpResponseBase = await get_response(request)
             return response
-        arrival.of(request)  # the time in the queue counts
+        call = partial(serve, operation, request)
         try:
-            return await pool.run(serve, operation, request, share=overload.SCORINGS if operation.writes else 1)
-        except pool.Full:
-            return refused_response(overload.shed(operation.id, request, pool.NO_ROOM))
+            return await overload.on_a_thread(operation.id, request, call, is_scoring=operation.writes)
         except Refused as shed:
             return refused_response(shed)
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ..errors import Problem
-from ..outages import tell_kind
+from .. import overload
+from ..errors import Refused
 from ..settings import conf
-from ..telemetry import count
-from .problems import problem_response
+from .problems import refused_response
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -37,9 +36,7 @@ def door(application: Application) -> Application:
             return
         most = conf.max_in_progress
         if most and inside >= most:
-            count("overload.shed")
-            tell_kind("asgi", "OVERLOADED", f"overload: {most} requests are in progress")
-            await _refuse(send)
+            await _refuse(overload.shed("asgi", None, f"{most} requests are in progress"), send)
             return
         inside += 1
         try:
@@ -50,8 +47,8 @@ def door(application: Application) -> Application:
     return answer
 
 
-async def _refuse(send: Send) -> None:
-    response = problem_response(Problem.OVERLOADED)
+async def _refuse(shed: Refused, send: Send) -> None:
+    response = refused_response(shed)
     headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
     length = (b"content-length", str(len(response.content)).encode())
     await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, length]})
