@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from api.demo_issuer import Claim
 from scorer_fast import lambda_handler, process
 from scorer_fast.cutover import circuit, figures, flags
 from scorer_fast.cutover.shadow import run as shadow
+from scorer_fast.db import watchdog
 from tests.host import world
 
 OWNER = world.address(0xA1)
@@ -27,6 +29,15 @@ def forget() -> None:
         module.reset()
     process.freeze_threads(False)
     lambda_handler._is_set_up = False
+
+
+@pytest.fixture
+def without_threads() -> Iterator[None]:
+    """Nothing goes on after an answer: the test leaves no thread that was not there before, but the watchdog's."""
+    before = set(threading.enumerate())  # another test of this process may have left a verification that never ends
+    yield
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name.startswith("scorer-fast") and thread.name != watchdog.NAME]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import base64
 import builtins
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +14,6 @@ from pytest_django import Settings
 
 from scorer_fast import lambda_handler
 from scorer_fast.cutover import figures, flags
-from scorer_fast.db import watchdog
 from scorer_fast.http import call
 from scorer_fast.lambda_handler import application
 from tests.lambda_handler.conftest import OWNER
@@ -63,7 +61,7 @@ def event(method: str = "GET", path: str = SCORE, body: str = "", **more: Any) -
     }
 
 
-def test_an_event_is_answered_as_the_flags_say_without_any_thread(fast_path: Put) -> None:
+def test_an_event_is_answered_as_the_flags_say_without_any_thread(fast_path: Put, without_threads: None) -> None:
     answer = lambda_handler.handler(event(), None)
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["from"] == "host"
@@ -72,11 +70,6 @@ def test_an_event_is_answered_as_the_flags_say_without_any_thread(fast_path: Put
     answer = lambda_handler.handler(event(), None)
     assert json.loads(answer["body"]) == {"from": "fast"}
     assert answer["multiValueHeaders"]["X-Scorer-Path"] == ["fast"]
-    assert not [
-        thread
-        for thread in threading.enumerate()
-        if thread.name.startswith("scorer-fast") and thread.name != watchdog.NAME
-    ]
 
 
 def test_repeated_headers_and_parameters_and_bodies_arrive_whole(fast_path: Put) -> None:
