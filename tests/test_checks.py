@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django import VERSION
 from django.core.checks import CheckMessage, Error, Info, Warning, run_checks
 from django.db import OperationalError, connection, connections
 from pytest_django import Settings
@@ -255,6 +256,8 @@ def test_check_where_there_is_no_postgresql_warns_and_passes(
     databases: dict[str, Any], arguments: list[str], warning: str, tmp_path: Path
 ) -> None:
     """As in a step of the host's CI: a process of its own with the host's other settings."""
+    if warning == "W010" and VERSION[:2] == (5, 0):
+        pytest.skip("Django 5.0 itself asks the database for its version, wherever a model has a UniqueConstraint")
     (tmp_path / "step.py").write_text(f"from settings.test import *\nDATABASES = {databases!r}\n")
     done = subprocess.run(
         [sys.executable, "manage.py", "check", *arguments],
