@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..domain.sequential import CALM, NEVER, RATIOS, Detector, Stratum, log_factors, mean, proportion
+from ..http.catalogue import OPERATIONS
 from .figures import ERRORS, Outcome, bucket, percentile, upper_bound
 
-STREAMS = 63  # tests that go on at once: errors, errors by themselves and p95 of twenty-one operations
+STREAMS = 3 * len(OPERATIONS)  # tests that go on at once: errors, errors by themselves and p95 of each
 SLOW_SHARE = 0.05  # of a side's requests are slower than its p95
 SLOW_TOLERATED = 0.02  # by how much the share above the edge may exceed the host's: callers differ, days are long
 LEAST_FOR_EDGE = 20  # requests of the host that a p95 takes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
@@ -72,13 +72,22 @@ def five_places(value: Decimal) -> str:
 
 
 class StoredScore(NamedTuple):
-    """A registry_score row as it is answered; ``evidence`` as JSON gave it, ``stamps`` as they are shown, or None."""
+    """A registry_score row as it is answered; ``evidence`` as JSON gave it, ``stamps`` as they are shown, or None.
+
+    The others are the columns that ``db/functions/stored_score_1.sql`` reads.
+    """
 
     last_score_timestamp: datetime | None
     expiration_date: datetime | None
     error: str | None
     evidence: Any
     stamps: Any
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any], stamps: Any) -> StoredScore:
+        """Of what JSON says of the columns."""
+        instants = {name: _instant(columns[name]) for name in ("last_score_timestamp", "expiration_date")}
+        return cls(**{**columns, **instants}, stamps=stamps)
 
     @property
     def raw(self) -> Decimal | None:
@@ -94,6 +103,10 @@ class StoredScore(NamedTuple):
 
     def has_expired(self, now: datetime) -> bool:
         return self.expiration_date is not None and self.expiration_date <= now
+
+
+def _instant(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
 
 
 def _utc(instant: datetime | None) -> str | None:

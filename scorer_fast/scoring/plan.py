@@ -141,7 +141,7 @@ def decide(
         change=change,
         score=scored,
         dedup=found,
-        new_copy_keys=tuple(sorted(wanted - kept, key=credentials.row_order)),
+        new_copy_keys=tuple(stamp.key for stamp in found.counting if stamp.key not in kept),
         gone_copy_ids=tuple(gone),
         awards=awards,
         points=known,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..db.communities import BIGINT, CommunityKey
 from ..db.connection import fetch_all, fetch_one, fetch_value, text_array
 from ..db.json import loads
-from ..domain.credentials import Stamp
+from ..domain.credentials import Stamp, named
 from ..domain.dedup import Link
 from ..domain.points import METAMASK_LIMIT, PointsRead, PointsRow
 from ..domain.score import StoredScore
@@ -41,12 +41,12 @@ class ReadToken(NamedTuple):
 class ScoringRow(NamedTuple):
     """All that is known of an address in a community before it is scored.
 
-    Ids are None where the row does not exist yet; ``points`` is None outside the points program. ``stamps``: the live
-    ones that the request does not take away, then the posted ones. ``is_replacing``: whether the address has stamps
-    of the providers that the request takes away. ``listed``: the same stored stamps as the answers list them, JSON
-    text; None where nobody asked. ``is_kept``: whether the stamps came from what was kept. ``seen``: versions of all
-    rows that were read, None where there are too many to keep anything by. ``has_texts``: whether every stamp came
-    with its text, to be verified again.
+    Ids are None where the row does not exist yet; ``points`` is None outside the points program. ``stamps``: the
+    live ones that the request does not take away, by id, then the posted ones. ``is_replacing``: whether the
+    address has stamps of the providers that the request takes away. ``listed``: the same stored stamps as the
+    answers list them, JSON text; None where nobody asked. ``is_kept``: whether the stamps came from what was kept.
+    ``seen``: versions of all rows that were read, None where there are too many to keep anything by. ``has_texts``:
+    whether every stamp came with its text, to be verified again.
     """
 
     community_id: int
@@ -134,7 +134,7 @@ class ReadScoring(NamedTuple):
     def scoring_row(self, wanted: Wanted) -> ScoringRow:
         reading = loads(self.reading)
         live_ids = _ids(self.live)
-        stored = [Stamp(key, *fields) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
+        stored = [named(Stamp, (key, *fields)) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
         stored = [stamp for stamp in stored if stamp.provider not in wanted.replaced]
         known = set((self.known_digests or "").split())
         posted = [stamp._replace(remembered=stamp.digest in known) for stamp in wanted.posted]
@@ -230,30 +230,20 @@ def read_points(text: str | None) -> PointsRead | None:
 
 GET_STORED_SCORE = """
 -- the stored score of an address in a community, with points; db/functions/stored_score_1.sql
-SELECT f.score_id AS score_id, f.last_score_timestamp AS last_score_timestamp, f.expiration_date AS expiration_date,
-       f.error AS error, f.evidence AS evidence, f.stamps AS stamps, f.points AS points
+SELECT f.score AS score, f.stamps AS stamps, f.points AS points
 FROM scorer_fast_stored_score_1(%(community_id)s::bigint, %(address)s::text, %(points)s::boolean) AS f
 """
 
 
 class StoredScoreRow(NamedTuple):
-    """GET_STORED_SCORE's row; ``score_id`` None: the address has no score."""
+    """GET_STORED_SCORE's row, JSON texts; ``score`` None: the address has no score."""
 
-    score_id: int | None
-    last_score_timestamp: str | None
-    expiration_date: str | None
-    error: str | None
-    evidence: str | None
+    score: str | None
     stamps: str | None
     points: str | None
 
     def stored(self) -> StoredScore | None:
-        if self.score_id is None:
-            return None
-        return StoredScore(
-            _instant(self.last_score_timestamp), _instant(self.expiration_date), self.error, loads(self.evidence),
-            self.stamps,
-        )  # fmt: skip
+        return None if self.score is None else StoredScore.of(loads(self.score), self.stamps)
 
 
 def get_stored_score(alias: str, community_id: int, address: str, *, points: bool) -> StoredScoreRow | None:
@@ -312,7 +302,3 @@ SELECT EXISTS (
 def has_stamp_of(alias: str, address: str, providers: Sequence[str]) -> bool:
     """Whether the address has anything that could be taken away."""
     return bool(fetch_value(alias, HAS_STAMP_OF, {"address": address, "providers": text_array(providers)}))
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

@@ -19,7 +19,7 @@ from django.db import Error as DatabaseError
 from ..db.connection import run as execute
 from ..db.connection import sqlstate
 from ..db.json import dumps
-from ..domain.credentials import Stamp, named_nullifiers, row_order
+from ..domain.credentials import Stamp, named_nullifiers
 from ..run import Run
 from ..settings import conf
 from .plan import Plan
@@ -36,7 +36,7 @@ def kept_of(plan: Plan, remembered: Collection[str]) -> dict[str, Any] | None:
     row = plan.row
     if row.seen is None or conf.keep_readings_days <= 0 or (row.is_kept and plan.leaves_stamps_and_links):
         return None
-    stamps = [_kept(stamp, remembered) for stamp in sorted(row.stamps, key=lambda stamp: row_order(stamp.key))]
+    stamps = [_kept(stamp, remembered) for stamp in row.stamps]
     places = {stamp.key: place for place, stamp in enumerate(stamps, start=1)}
     links = {link.hash: link for link in plan.links_after()}
     named = named_nullifiers(stamps)
