@@ -1,8 +1,8 @@
 """The operations by name: the one list that flags, metrics, spans, routes, documents and tests follow.
 
 An operation's ``id`` is also its router function, its use case, its flag, its metric label and the
-prefix of its recorded cases. One more operation is a row here, its function in a router, its use case with
-its statement, its body (``responses.py``), an example, and, where its answer has a new shape, a schema.
+prefix of its recorded cases. One more operation is a row here, its function in a router, its use case, its
+statement, and, where its answer has a new shape, a schema with the examples of its fields.
 """
 
 from __future__ import annotations
