@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from scorer_fast.cutover.outcomes import OVERLOADS, REFUSALS
 from scorer_fast.http.catalogue import OPERATIONS, Operation, find
 from tests.factories.requests import Request, good
 from tests.host import world
@@ -39,6 +40,11 @@ class Answer(NamedTuple):
     @property
     def is_failure(self) -> bool:
         return self.status == 0 or self.status >= 500
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it was worked on, as far as a client can tell."""
+        return self.status not in {0, *REFUSALS, *OVERLOADS}
 
 
 class Traffic:

@@ -115,9 +115,10 @@ def compare(state: dict[str, Any], seen: dict[str, Any], way: Sequence[float], a
         total = round(one["per_minute"] * RECENT.total_seconds() / 60)
         by_fast = round((one["share"] or 0) * total / 100)
         for side, name, requests in (("fast", "fast", by_fast), ("host", "legacy", total - by_fast)):
-            seconds = [answer.seconds for answer in answers if answer.side == name]
-            if abs(requests - len(seconds)) > 2:  # some were asked in one minute and answered in the next
-                wrong.append(f"{one['operation']} {side}: {requests} requests by status, {len(seconds)} by the clients")
+            of_side = [answer for answer in answers if answer.side == name]
+            if abs(requests - len(of_side)) > 2:  # some were asked in one minute and answered in the next
+                wrong.append(f"{one['operation']} {side}: {requests} requests by status, {len(of_side)} by the clients")
+            seconds = [answer.seconds for answer in of_side if answer.is_served]  # which percentiles are of
             if len(seconds) < 100:
                 continue
             cells = []
@@ -127,7 +128,7 @@ def compare(state: dict[str, Any], seen: dict[str, Any], way: Sequence[float], a
                 if not (measured - there_and_back) / BUCKET <= shown <= measured * BUCKET:
                     text = f"{one['operation']} {side} p{percent}: status {shown:.4f} s, clients {measured:.4f} s"
                     wrong.append(text)
-            print(f"| `{one['operation']}` | {side} | {requests} | {len(seconds)} | {' | '.join(cells)} |")
+            print(f"| `{one['operation']}` | {side} | {requests} | {len(of_side)} | {' | '.join(cells)} |")
     return wrong
 
 

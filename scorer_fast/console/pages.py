@@ -171,18 +171,14 @@ def _series(now: datetime, period: Period, id_: str | None) -> tuple[datetime, d
     for (name, slot), of in sides.items():
         series = found.setdefault(name, _empty(period))
         fast, host = of.get("fast"), of.get("legacy")
-        if fast and fast.requests:
-            series.fast_p50[slot], series.fast_p95[slot] = _milliseconds(fast)
-        if host and host.requests:
-            series.host_p50[slot], series.host_p95[slot] = _milliseconds(host)
+        if fast:
+            series.fast_p50[slot], series.fast_p95[slot] = map(state.milliseconds, (fast.p50, fast.p95))
+        if host:
+            series.host_p50[slot], series.host_p95[slot] = map(state.milliseconds, (host.p50, host.p95))
         answered = state.answered(fast, host)
         if total := answered + (host.requests if host else 0):
             series.share[slot] = 100 * answered / total
     return since, found
-
-
-def _milliseconds(row: sql.SeriesRow) -> tuple[float, float]:
-    return figures.upper_bound(row.p50) * 1000, figures.upper_bound(row.p95) * 1000
 
 
 def _empty(period: Period) -> Series:

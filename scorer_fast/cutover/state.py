@@ -49,7 +49,8 @@ class Stands(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Requests of one side within :data:`RECENT`, how many failed, and how long they took (milliseconds).
+    """Requests of one side within :data:`RECENT`, how many failed, and how long those took that its own code served
+    (milliseconds; not what was refused before any work, say).
 
     ``outcomes``: what became of them, those included that an open circuit turned away.
     """
@@ -446,8 +447,12 @@ def _side(row: sql.SeriesRow | None, of: figures.Figures) -> Side:
     outcomes = {outcome.value: count for outcome in figures.Outcome if (count := of.count(outcome))}
     if row is None or not row.requests:
         return Side(outcomes=outcomes)
-    p50, p95, p99 = (round(figures.upper_bound(bucket) * 1000, 3) for bucket in (row.p50, row.p95, row.p99))
-    return Side(row.requests, row.errors, p50, p95, p99, outcomes)
+    return Side(row.requests, row.errors, milliseconds(row.p50), milliseconds(row.p95), milliseconds(row.p99), outcomes)
+
+
+def milliseconds(bucket: int | None) -> float | None:
+    """What a percentile is at most."""
+    return None if bucket is None else round(figures.upper_bound(bucket) * 1000, 3)
 
 
 def _circuit(counted: dict[str, sql.OutcomeRow], now: datetime) -> Circuit:

@@ -6,11 +6,13 @@ import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ..db.connection import fetch_all, run
+from ..db.connection import fetch_all, run, text_array
+from .figures import ANSWERED
 
 
 class SeriesRow(NamedTuple):
-    """One side of an operation within one slot of time; percentiles as buckets of ``cutover/figures.py``.
+    """One side of an operation within one slot of time; percentiles as buckets of ``cutover/figures.py``, of what this
+    side's own code served: None where that is nothing.
 
     ``away``: requests that an open circuit kept from the fast path, not among ``requests``; ``stood_in``: those of the
     host's that were the fast path's to answer.
@@ -23,9 +25,9 @@ class SeriesRow(NamedTuple):
     errors: int
     away: int
     stood_in: int
-    p50: int
-    p95: int
-    p99: int
+    p50: int | None
+    p95: int | None
+    p99: int | None
 
 
 LIST_SERIES = """
@@ -36,23 +38,24 @@ WITH b AS (
            coalesce(sum(h.count) FILTER (WHERE h.outcome <> 'circuit_open'), 0) AS count,
            coalesce(sum(h.count) FILTER (WHERE h.outcome = 'circuit_open'), 0) AS away,
            coalesce(sum(h.count) FILTER (WHERE h.outcome = 'stood_in'), 0) AS stood_in,
-           coalesce(sum(h.count) FILTER (WHERE h.outcome IN ('error', 'fallback')), 0) AS errors
+           coalesce(sum(h.count) FILTER (WHERE h.outcome IN ('error', 'fallback')), 0) AS errors,
+           coalesce(sum(h.count) FILTER (WHERE h.outcome = ANY (%(answered)s::text[])), 0) AS answered
     FROM scorer_fast_histogrambucket AS h
     WHERE h.minute >= %(since)s
       AND h.side IN ('fast', 'legacy')
       AND (%(operation)s::text IS NULL OR h.operation = %(operation)s)
     GROUP BY 1, 2, 3, 4
 ), c AS (
-    SELECT b.operation, b.side, b.slot, b.bucket, b.errors, b.away, b.stood_in,
-           sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot ORDER BY b.bucket) AS reached,
-           sum(b.count) OVER (PARTITION BY b.operation, b.side, b.slot) AS total
+    SELECT b.*,
+           sum(b.answered) OVER (PARTITION BY b.operation, b.side, b.slot ORDER BY b.bucket) AS reached,
+           sum(b.answered) OVER (PARTITION BY b.operation, b.side, b.slot) AS total
     FROM b
 )
-SELECT c.operation, c.side, c.slot, max(c.total)::bigint, sum(c.errors)::bigint, sum(c.away)::bigint,
+SELECT c.operation, c.side, c.slot, sum(c.count)::bigint, sum(c.errors)::bigint, sum(c.away)::bigint,
        sum(c.stood_in)::bigint,
-       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.50),
-       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.95),
-       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.99)
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.50 AND c.total > 0),
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.95 AND c.total > 0),
+       min(c.bucket) FILTER (WHERE c.reached >= c.total * 0.99 AND c.total > 0)
 FROM c
 GROUP BY c.operation, c.side, c.slot
 ORDER BY c.operation, c.slot, c.side
@@ -61,7 +64,7 @@ ORDER BY c.operation, c.slot, c.side
 
 def list_series(alias: str, since: datetime, seconds: float, operation: str | None = None) -> list[SeriesRow]:
     """Both sides in slots of ``seconds`` counted from ``since``; of one operation, or of all."""
-    parameters = {"since": since, "seconds": seconds, "operation": operation}
+    parameters = {"since": since, "seconds": seconds, "operation": operation, "answered": text_array(ANSWERED)}
     return [SeriesRow(*row) for row in fetch_all(alias, LIST_SERIES, parameters)]
 
 

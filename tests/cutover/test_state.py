@@ -85,6 +85,20 @@ def test_what_the_host_stood_in_for_was_not_answered_by_the_fast_path(outcome: O
     assert of("v2_score").share == 80.0
 
 
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome not in figures.ANSWERED])
+def test_how_long_it_takes_is_said_of_what_a_side_served(outcome: Outcome) -> None:
+    """A flood of refusals, quick as they are, would make the slowest service look fast."""
+    flags.set_mode("v2_score", "split", 50, **WHY)
+    measure("v2_score", "fast", 50, times=20)
+    for side in ("fast", "legacy"):
+        for _ in range(200):
+            figures.record("v2_score", side, 0.0002, outcome, None)
+    figures.flush()
+    one = of("v2_score")
+    assert [one.fast.p50_ms, one.fast.p95_ms, one.fast.p99_ms] == pytest.approx([50] * 3, rel=0.1)
+    assert [one.host.p50_ms, one.host.p95_ms, one.host.p99_ms] == [None] * 3
+
+
 def test_what_became_of_the_requests_is_shown_class_by_class() -> None:
     flags.set_mode("v2_score", "split", 50, **WHY)
     for outcome in Outcome:
