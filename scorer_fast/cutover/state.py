@@ -26,6 +26,7 @@ from ..models.flags import Mode
 from ..settings import conf
 from . import figures, flag_queries, flags, guard_queries, rollout, rollout_queries
 from . import state_queries as sql
+from .figures import Outcome
 from .rollout_queries import RolloutRow
 
 RECENT = timedelta(minutes=10)  # what shares, rates and percentiles are of
@@ -63,8 +64,14 @@ class Side:
     outcomes: dict[str, int] = field(default_factory=dict)
 
     @property
+    def served(self) -> int:
+        """Those that this side worked on, or should have, without what an open circuit turned away."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in figures.SERVED - {Outcome.CIRCUIT_OPEN})
+
+    @property
     def error_percent(self) -> float:
-        return 100 * self.errors / self.requests if self.requests else 0.0
+        """Errors in percent of what was served: refusals do not thin them."""
+        return 100 * self.errors / self.served if self.served else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def test_how_long_it_takes_is_said_of_what_a_side_served(outcome: Outcome) -> No
     """A flood of refusals, quick as they are, would make the slowest service look fast."""
     flags.set_mode("v2_score", "split", 50, **WHY)
     measure("v2_score", "fast", 50, times=20)
+    figures.record("v2_score", "fast", 0.05, Outcome.ERROR, None)
     for side in ("fast", "legacy"):
         for _ in range(200):
             figures.record("v2_score", side, 0.0002, outcome, None)
@@ -97,6 +98,9 @@ def test_how_long_it_takes_is_said_of_what_a_side_served(outcome: Outcome) -> No
     one = of("v2_score")
     assert [one.fast.p50_ms, one.fast.p95_ms, one.fast.p99_ms] == pytest.approx([50] * 3, rel=0.1)
     assert [one.host.p50_ms, one.host.p95_ms, one.host.p99_ms] == [None] * 3
+    if outcome is not Outcome.FALLBACK:  # which is an error, though not the fast path's answer
+        assert one.fast.error_percent == pytest.approx(100 / 21)
+        assert (one.host.served, one.host.error_percent) == (0, 0.0)
 
 
 def test_what_became_of_the_requests_is_shown_class_by_class() -> None:

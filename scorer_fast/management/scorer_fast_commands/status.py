@@ -106,9 +106,9 @@ def _footer(state: State, paint: Any) -> list[str]:
 
 def _line(one: OperationState) -> str:
     share = "-" if one.share is None else f"{one.share:.1f}%"
-    requests = one.fast.requests + one.host.requests
-    errors = f"{100 * (one.fast.errors + one.host.errors - one.fallbacks) / requests:.1f}" if requests else "-"
-    both = f"{_ms(one.fast.p95_ms)} / {_ms(one.host.p95_ms)}" if requests else "-"
+    served = one.fast.served + one.host.served
+    errors = f"{100 * (one.fast.errors + one.host.errors - one.fallbacks) / served:.1f}" if served else "-"
+    both = f"{_ms(one.fast.p95_ms)} / {_ms(one.host.p95_ms)}" if served else "-"
     return (
         f"{one.operation:<22} {one.asked:<13} {_short(one.who):<23} "
         f"{share:>6} {one.per_minute:>7.1f} {errors:>5}  {both}".rstrip()
