@@ -39,7 +39,7 @@ async def run(function: Callable[..., T], *arguments: Any, share: float = 1.0) -
     """
     if await _stays_with_caller():
         return await sync_to_async(function, thread_sensitive=True)(*arguments)
-    return await asyncio.wrap_future(_pool().submit(function, *arguments, share=share))
+    return await asyncio.wrap_future(_pool().submit(_job, function, arguments, share=share))
 
 
 async def _stays_with_caller() -> bool:
@@ -58,9 +58,10 @@ def _in_transaction() -> bool:
 class Pool:
     """At most ``threads`` daemon threads, started as they are needed, and room for ``queue`` more calls."""
 
-    def __init__(self, threads: int, queue: int) -> None:
+    def __init__(self, threads: int, queue: int, name: str = "scorer-fast-asgi") -> None:
         self._limit = threads
         self._queue = queue
+        self._name = name
         self._taken = 0
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -68,6 +69,7 @@ class Pool:
         self._idle = 0
 
     def submit(self, function: Callable[..., T], *arguments: Any, share: float = 1.0) -> Future[T]:
+        """Have it done in the caller's context; raises :class:`Full`."""
         call = _Call(Future(), contextvars.copy_context(), function, arguments)
         with self._lock:
             if self._taken >= self._limit + int(self._queue * share):
@@ -76,7 +78,7 @@ class Pool:
             if self._idle:
                 self._idle -= 1
             elif len(self._threads) < self._limit:
-                thread = threading.Thread(target=self._serve, name="scorer-fast-asgi", daemon=True)
+                thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
         self._calls.put(call)
@@ -96,7 +98,7 @@ class Pool:
             wanted = call.future.set_running_or_notify_cancel()
             if wanted:
                 try:
-                    result = call.context.run(_job, call.function, call.arguments)
+                    result = call.context.run(call.function, *call.arguments)
                 except BaseException as raised:
                     error = raised
             with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import os
 import threading
@@ -18,12 +17,14 @@ from django.http import HttpRequest
 from ..errors import Problem, Refused
 from ..lookups.api_key_queries import ApiKeyRow
 from ..outages import due
+from ..pool import Full, Pool
 from ..run import run_of
 
 logger = logging.getLogger("scorer_fast")
 
 GROUP = "registry"
 CACHE_SECONDS = 0.2  # that a call waits for the cache
+MOST_THREADS = 64  # that ask it at once, as many as requests do
 HANGING_SECONDS = 1.0  # that a cache which did not answer is left alone, for each thread that still waits for it
 # Backends that ask nobody, or the database, on the caller's own connection.
 _AT_HAND = ("locmem", "dummy", "filebased", "db")
@@ -120,11 +121,13 @@ def _tell(what: str, error: str, **known: Any) -> None:
 class _Cache:
     """What this process knows of a cache that did not answer in time.
 
-    ``left``: threads that still wait for it, while nobody waits for them. Where the host gave its cache no time-out,
-    each of them stays for ever, with a connection: the more there are, the more rarely it is asked.
+    ``threads``: which ask it. ``left``: those that still wait for it, while nobody waits for them. Where the host gave
+    its cache no time-out, each of them stays for ever, with a connection: the more there are, the more rarely it is
+    asked.
     """
 
     def __init__(self) -> None:
+        self.threads = Pool(MOST_THREADS, 0, "scorer-fast-cache")
         self.lock = threading.Lock()
         self.left = 0
         self.is_hanging = False
@@ -173,7 +176,7 @@ def _bounded(ask: Callable[[], Any]) -> Any:
     """``ask()``, or TimeoutError after CACHE_SECONDS: a cache that hangs is as good as one that is down.
 
     Whoever finds it hanging spares others the wait for a while. No backend can be interrupted, so the question is
-    put on a thread of its own, which may go on.
+    put on another thread, which may go on.
     """
     name: str = getattr(settings, "RATELIMIT_USE_CACHE", "default")
     if type(caches[name]).__module__.rpartition(".")[2] in _AT_HAND:
@@ -181,44 +184,18 @@ def _bounded(ask: Callable[[], Any]) -> Any:
     cache = _cache
     if not cache.may_be_asked():
         raise TimeoutError
-    asking = _Asking(ask, cache)
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(asking.put,), name="scorer-fast-cache", daemon=True).start()
+    try:
+        asking = cache.threads.submit(ask)
+    except Full:
+        raise TimeoutError from None
+    try:
+        asking.exception(CACHE_SECONDS)
+    except TimeoutError:
+        cache.gave_up()
+        asking.add_done_callback(lambda _: cache.ended_late())
+        raise
+    cache.answered()
     return asking.result()
-
-
-class _Asking:
-    """One question to the cache; who asked waits for a while, and not for ever."""
-
-    def __init__(self, ask: Callable[[], Any], cache: _Cache) -> None:
-        self._ask, self._cache = ask, cache
-        self._ended = threading.Event()
-        self._is_left = False
-        self._answer: Any = None
-        self._error: Exception | None = None
-
-    def put(self) -> None:
-        try:
-            self._answer = self._ask()
-        except Exception as error:
-            self._error = error
-        with self._cache.lock:
-            self._ended.set()
-            is_late = self._is_left
-        if is_late:
-            self._cache.ended_late()
-
-    def result(self) -> Any:
-        self._ended.wait(CACHE_SECONDS)
-        with self._cache.lock:
-            self._is_left = not self._ended.is_set()
-        if self._is_left:
-            self._cache.gave_up()
-            raise TimeoutError
-        self._cache.answered()
-        if self._error is not None:
-            raise self._error
-        return self._answer
 
 
 def _where_counted(key: ApiKeyRow) -> Counted | None:

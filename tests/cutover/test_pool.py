@@ -164,7 +164,7 @@ def test_under_wsgi_the_hosts_conn_max_age_is_left_as_it_is(
 
 async def backends(count: int) -> list[int]:
     """The database's processes behind so many calls, one after the other."""
-    return [await asyncio.wrap_future(pool._pool().submit(backend)) for _ in range(count)]
+    return [await asyncio.wrap_future(pool._pool().submit(pool._job, backend, ())) for _ in range(count)]
 
 
 def backend() -> int:
