@@ -407,12 +407,11 @@ def test_children_of_a_fork_have_processes_of_their_own(before: str) -> None:
 
 def test_they_end_with_a_parent_that_is_killed() -> None:
     """Also where it has forked: whoever lives on does not hold their pipes."""
-    process = run(LEFT)
-    assert process.stdout is not None
-    pid, child = map(int, process.stdout.readline().split())
-    try:
+    with run(LEFT) as process:  # its output does not end: the child holds it open
+        assert process.stdout is not None
+        pid, child = map(int, process.stdout.readline().split())
         process.kill()
-        process.communicate()
+    try:
         assert gone(pid)
         assert psutil.pid_exists(child)
     finally:
