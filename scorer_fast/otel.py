@@ -52,17 +52,11 @@ class Span:
     __slots__ = ("_span", "_token")
 
     def __init__(self, name: str, kind: SpanKind = SpanKind.INTERNAL) -> None:
-        self._span = self._token = None
-        if isinstance(tracer, trace.ProxyTracer) and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            return  # no SDK yet: spans that nobody records would take a fortieth of a steady score
         self._span = tracer.start_span(f"scorer_fast.{name}", kind=kind)
-        if self._span.is_recording():
-            self._token = context.attach(trace.set_span_in_context(self._span))
+        self._token = context.attach(trace.set_span_in_context(self._span)) if self._span.is_recording() else None
 
     def end(self, *, failed: bool, why: BaseException | None, facts: Mapping[str, Any] | None = None) -> None:
         """``facts`` become attributes; of ``why`` it failed, only the exception's kind is told."""
-        if self._span is None:
-            return
         if self._token is not None:
             self._span.set_attributes({name: value for name, value in (facts or {}).items() if value is not None})
             if failed:

@@ -1,5 +1,7 @@
 """Where blocking work goes under ASGI: a few long-lived threads with connections that stay.
 
+:class:`Pool` by itself serves whoever needs threads that stay and a bound (``http/rate_limit.py``).
+
 Django gives every ASGI request a thread of its own, and with it a database connection of its own.
 These threads outlive requests, so that a thousand requests need as many connections as there are
 threads. Work waits in a bounded queue; beyond it :class:`Full` tells the caller to do without.

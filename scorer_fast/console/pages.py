@@ -172,9 +172,9 @@ def _series(now: datetime, period: Period, id_: str | None) -> tuple[datetime, d
         series = found.setdefault(name, _empty(period))
         fast, host = of.get("fast"), of.get("legacy")
         if fast:
-            series.fast_p50[slot], series.fast_p95[slot] = map(state.milliseconds, (fast.p50, fast.p95))
+            series.fast_p50[slot], series.fast_p95[slot] = map(figures.milliseconds, (fast.p50, fast.p95))
         if host:
-            series.host_p50[slot], series.host_p95[slot] = map(state.milliseconds, (host.p50, host.p95))
+            series.host_p50[slot], series.host_p95[slot] = map(figures.milliseconds, (host.p50, host.p95))
         answered = state.answered(fast, host)
         if total := answered + (host.requests if host else 0):
             series.share[slot] = 100 * answered / total

@@ -88,6 +88,11 @@ def upper_bound(bucket: int) -> float:
     return float(f"{digits + 11}e{decades - 6}")
 
 
+def milliseconds(bucket: int | None) -> float | None:
+    """The same in milliseconds, for people; None of no bucket."""
+    return None if bucket is None else round(upper_bound(bucket) * 1000, 3)
+
+
 def percentile(buckets: Mapping[int, float], percent: float) -> int | None:
     """The bucket within which ``percent`` of the requests ended; None without requests."""
     remaining = sum(buckets.values()) * percent / 100

@@ -27,7 +27,7 @@ from . import figure_queries, flags, state_queries
 from . import flag_queries as flag_sql
 from . import guard_queries as sql
 from .evidence import LEAST_FOR_EDGE, SLOW_SHARE, SLOW_TOLERATED, STREAMS, Evidence, Limits, SideMinute
-from .figures import Outcome, percentile, upper_bound
+from .figures import Outcome, milliseconds, percentile, upper_bound
 from .shadow import finding_queries
 
 logger = logging.getLogger(__name__)
@@ -201,11 +201,10 @@ def tolerated(limits: dict[str, Any]) -> Limits:
 def _summary(evidence: Evidence, first: int) -> dict[str, Any]:
     """One side of a step for people: requests and errors of late, p95 in milliseconds."""
     requests, errors = evidence.errors.recent[first : first + 2]
-    index = percentile(evidence.host if first else evidence.fast, 95)
     return {
         "requests": round(requests),
         "errors": round(errors),
-        "p95_ms": None if index is None else round(upper_bound(index) * 1000, 3),
+        "p95_ms": milliseconds(percentile(evidence.host if first else evidence.fast, 95)),
     }
 
 

@@ -26,7 +26,7 @@ from ..models.flags import Mode
 from ..settings import conf
 from . import figures, flag_queries, flags, guard_queries, rollout, rollout_queries
 from . import state_queries as sql
-from .figures import Outcome
+from .figures import Outcome, milliseconds
 from .rollout_queries import RolloutRow
 
 RECENT = timedelta(minutes=10)  # what shares, rates and percentiles are of
@@ -455,11 +455,6 @@ def _side(row: sql.SeriesRow | None, of: figures.Figures) -> Side:
     if row is None or not row.requests:
         return Side(outcomes=outcomes)
     return Side(row.requests, row.errors, milliseconds(row.p50), milliseconds(row.p95), milliseconds(row.p99), outcomes)
-
-
-def milliseconds(bucket: int | None) -> float | None:
-    """What a percentile is at most."""
-    return None if bucket is None else round(figures.upper_bound(bucket) * 1000, 3)
 
 
 def _circuit(counted: dict[str, sql.OutcomeRow], now: datetime) -> Circuit:

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 NULLIFIER_LENGTH = 100  # characters: registry_hashscorerlink.hash
 SUBJECT_PREFIX = "did:pkh:eip155:1:"
-# Makes a named tuple of a tuple: its own constructor takes three times as long, and a score is of twenty stamps.
-named = tuple.__new__
 
 
 class Stamp(NamedTuple):
@@ -154,14 +152,18 @@ def _read(stamp: Stamp, subject: str, now: datetime, multi: bool) -> Valid | Non
     for nullifier in effective_nullifiers(nullifiers, multi=multi):
         if len(nullifier) > NULLIFIER_LENGTH:
             raise ValueError(f"a nullifier is longer than {NULLIFIER_LENGTH} characters")
-    last_nullifier = _last_named(listed) if listed else ""
-    return named(
-        Valid,
-        (
-            key, row_provider, provider, nullifiers, last_nullifier,
-            expires_at, expires_text, digest, remembered, text,
-        ),
-    )  # fmt: skip
+    return Valid(
+        key,
+        row_provider,
+        provider,
+        nullifiers,
+        _last_named(listed) if listed else "",
+        expires_at,
+        expires_text,
+        digest,
+        remembered,
+        text,
+    )
 
 
 def _last_named(listed: list[str]) -> str:

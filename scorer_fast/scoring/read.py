@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..db.communities import BIGINT, CommunityKey
 from ..db.connection import fetch_all, fetch_one, fetch_value, text_array
 from ..db.json import loads
-from ..domain.credentials import Stamp, named
+from ..domain.credentials import Stamp
 from ..domain.dedup import Link
 from ..domain.points import METAMASK_LIMIT, PointsRead, PointsRow
 from ..domain.score import StoredScore
@@ -134,7 +134,7 @@ class ReadScoring(NamedTuple):
     def scoring_row(self, wanted: Wanted) -> ScoringRow:
         reading = loads(self.reading)
         live_ids = _ids(self.live)
-        stored = [named(Stamp, (key, *fields)) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
+        stored = [Stamp(key, *fields) for key, fields in zip(live_ids, reading["stamps"] or (), strict=True)]
         stored = [stamp for stamp in stored if stamp.provider not in wanted.replaced]
         known = set((self.known_digests or "").split())
         posted = [stamp._replace(remembered=stamp.digest in known) for stamp in wanted.posted]

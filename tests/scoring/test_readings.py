@@ -60,6 +60,24 @@ def scored(one: Community) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.parametrize("times_scored", [0, 2], ids=["read anew", "kept"])
+def test_stamps_come_in_row_order_and_posted_ones_behind_them(times_scored: int, one: Community) -> None:
+    """A sum of floats depends on it in its last digits; where the rows lie does not."""
+    from scorer_fast.scoring.payloads import Entry, posted_stamps
+
+    rows.stamps(OWNER, "Google", "Ens", "NFT")
+    CeramicCache.objects.filter(provider="Google").update(updated_at=datetime.now(UTC))  # lies behind the others now
+    for _ in range(times_scored):
+        score()
+    stored = list(CeramicCache.objects.order_by("id").values_list("id", flat=True))
+    posted = [
+        each.stamp for each in posted_stamps([Entry(name, {"proof": {"proofValue": "p"}}) for name in ("B", "A")])
+    ]
+    row = reading(posted=posted)
+    assert row.is_kept is bool(times_scored)
+    assert [stamp.key for stamp in row.stamps] == [*stored, -1, -2]
+
+
 def assert_it_says_what_reading_anew_says() -> ScoringRow:
     kept = reading()
     assert kept.is_kept
