@@ -24,7 +24,7 @@ logger = logging.getLogger("scorer_fast")
 
 GROUP = "registry"
 CACHE_SECONDS = 0.2  # that a call waits for the cache
-MOST_THREADS = 64  # that ask it at once, as many as requests do
+MOST_THREADS = 1000  # that ask it at once: more than requests ever do, for a call that finds no thread is not counted
 HANGING_SECONDS = 1.0  # that a cache which did not answer is left alone, for each thread that still waits for it
 # Backends that ask nobody, or the database, on the caller's own connection.
 _AT_HAND = ("locmem", "dummy", "filebased", "db")

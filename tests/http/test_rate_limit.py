@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -234,3 +235,14 @@ def test_the_cache_of_the_setting_is_used(settings: Settings) -> None:
         RequestFactory().get("/"), group="registry", key=lambda g, r: "limited1", rate="3/15m", method=ALL
     )
     assert usage["count"] == 1
+
+
+def test_as_many_calls_ask_at_once_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that found no thread would not be counted."""
+    monkeypatch.setattr(rate_limit, "_cache", rate_limit._Cache())
+    monkeypatch.setattr(rate_limit, "_AT_HAND", ())
+    monkeypatch.setattr(rate_limit, "CACHE_SECONDS", 30)
+    together = threading.Barrier(100)
+    with ThreadPoolExecutor(100) as callers:
+        places = list(callers.map(lambda _: rate_limit._bounded(lambda: together.wait(30)), range(100)))
+    assert sorted(places) == list(range(100))
